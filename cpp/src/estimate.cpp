@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "estimate.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <string>
+
+#include "clock.hpp"
+#include "error.hpp"
+
+namespace wattring {
+namespace {
+
+constexpr double infinite = std::numeric_limits<double>::infinity();
+
+// A value that the counter took, and about when.
+struct Edge {
+  double t_ns;
+  std::uint64_t value;
+};
+
+// Two readings of one channel, the second the next good one after the first.
+struct Pair {
+  std::size_t first;
+  std::size_t second;
+};
+
+// Calls f(pair) for each pair of successive good readings.
+template <typename F>
+void for_pairs(const Rows& rows, std::size_t index, F f) {
+  std::size_t last = rows.size();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows.marks(i, index) & row::failed) {
+      continue;
+    }
+    if (last < rows.size()) {
+      f(Pair{last, i});
+    }
+    last = i;
+  }
+}
+
+// The instant of the last update before a reading that saw a new value: after the reading before
+// it, and no longer ago than one refresh.
+Edge edge_of(const Rows& rows, std::size_t index, const Channel& channel, Pair pair) {
+  const auto latest = static_cast<double>(rows.t_end(pair.second));
+  auto earliest = static_cast<double>(rows.t_begin(pair.first));
+  if (channel.refresh_ns > 0) {
+    earliest = std::max(earliest, static_cast<double>(rows.t_begin(pair.second)) -
+                                      static_cast<double>(channel.refresh_ns));
+  }
+  return {(earliest + latest) / 2, rows.reading(pair.second, index)};
+}
+
+double line(const Edge& a, const Edge& b, double t_ns) {
+  const double step = static_cast<double>(b.value) - static_cast<double>(a.value);
+  return static_cast<double>(a.value) + step * (t_ns - a.t_ns) / (b.t_ns - a.t_ns);
+}
+
+}  // namespace
+
+std::int64_t patience_ns(const Channel& channel) noexcept {
+  return 4 * (channel.refresh_ns > 0 ? channel.refresh_ns : 25'000'000);
+}
+
+Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std::int64_t t_ns) {
+  const auto t = static_cast<double>(t_ns);
+  std::uint64_t lower = 0;
+  for (std::size_t i = 0; i < rows.size() && rows.t_end(i) <= t_ns; ++i) {
+    lower = rows.reading(i, index);  // of a failed reading: the last good one, which holds as well
+  }
+
+  std::uint64_t step_divisor = 0;  // of all steps seen: a multiple of the hardware's unit
+  double upper = infinite;
+  std::int64_t still_until_ns = 0;  // newest of the readings after t, as long as none differs
+  std::uint64_t still_value = 0;
+  std::vector<Edge> edges;  // one before t, all others after it, three at most
+  for_pairs(rows, index, [&](Pair pair) {
+    const std::uint64_t step = rows.reading(pair.second, index) - rows.reading(pair.first, index);
+    if (step == 0) {
+      if (rows.t_begin(pair.first) >= t_ns) {
+        still_until_ns = rows.t_begin(pair.second);
+        still_value = rows.reading(pair.second, index);
+      }
+      return;
+    }
+    step_divisor = std::gcd(step_divisor, step);
+    const Edge edge = edge_of(rows, index, channel, pair);
+    if (edge.t_ns <= t) {
+      edges.clear();
+    }
+    if (edges.size() < 3) {
+      edges.push_back(edge);
+    }
+    if (upper == infinite && rows.t_begin(pair.first) >= t_ns) {
+      upper = static_cast<double>(rows.reading(pair.second, index));
+    }
+  });
+  const std::uint64_t quantum =
+      step_divisor > 0 ? std::min(step_divisor, channel.quantum) : channel.quantum;
+  Standing standing;
+  if (upper != infinite) {
+    upper += static_cast<double>(quantum);
+  } else if (still_until_ns - t_ns > patience_ns(channel)) {
+    upper = static_cast<double>(still_value + quantum);
+    standing.still = true;
+  }
+
+  double value = static_cast<double>(lower);
+  if (edges.size() >= 2 && (edges[0].t_ns <= t || edges.size() == 2)) {
+    value = line(edges[0], edges[1], t);
+  } else if (edges.size() == 3) {
+    value = line(edges[0], edges[2], t);  // nothing before t: go back along the slope after it
+  }
+  standing.lower_j = static_cast<double>(lower) * channel.scale;
+  standing.upper_j = upper * channel.scale;
+  standing.value_j = std::clamp(value * channel.scale, standing.lower_j, standing.upper_j);
+  return standing;
+}
+
+std::uint64_t row_after(const Ring& ring, std::int64_t t_ns) noexcept {
+  std::uint64_t low = ring.oldest();
+  std::uint64_t high = ring.head();
+  while (low < high) {
+    const std::uint64_t middle = low + (high - low) / 2;
+    std::uint64_t t_end = 0;
+    // A row that was overwritten during the search is older than all that are left.
+    if (!ring.peek(middle, row::t_end_word, t_end) || static_cast<std::int64_t>(t_end) <= t_ns) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels,
+                            std::int64_t t_ns) {
+  // Enough rows for an update on either side, at any ratio of period and refresh.
+  std::uint64_t first = 0;
+  std::uint64_t last = 0;
+  if (ring.head() > 0 && ring.peek(ring.oldest(), row::t_end_word, first) &&
+      ring.peek(ring.head() - 1, row::t_end_word, last)) {
+    const auto rows_held = static_cast<std::int64_t>(ring.head() - ring.oldest());
+    const std::int64_t mean_ns =
+        std::max<std::int64_t>(1, static_cast<std::int64_t>(last - first) / rows_held);
+    std::int64_t slowest_ns = 0;
+    for (const Channel& channel : channels) {
+      slowest_ns = std::max(slowest_ns, patience_ns(channel));
+    }
+    const auto margin =
+        static_cast<std::uint64_t>(std::clamp<std::int64_t>(4 * slowest_ns / mean_ns, 64, 65'536));
+    const std::uint64_t at = row_after(ring, t_ns);
+    std::uint64_t cursor = std::max(ring.oldest(), at - std::min(at, margin));
+    std::vector<std::uint64_t> words((at + margin - cursor) * ring.words_per_row());
+    const Ring::Copied copied = ring.read(cursor, words);
+    const Rows rows({words.data(), copied.rows * ring.words_per_row()}, ring.words_per_row());
+    if (rows.size() > 0 && rows.t_end(0) <= t_ns) {
+      std::vector<Standing> standings;
+      for (std::size_t i = 0; i < channels.size(); ++i) {
+        standings.push_back(channels[i].kind == Kind::counter ? stand(rows, i, channels[i], t_ns)
+                                                              : Standing{});
+      }
+      return standings;
+    }
+  }
+  throw Error(Errc::state, "no sample is as old as time stamp " + std::to_string(t_ns),
+              "ask for times after start(), or for a larger ring (rows=…)");
+}
+
+bool covered(const Ring& ring, std::span<const Channel> channels, std::int64_t t_ns) {
+  const std::uint64_t head = ring.head();
+  std::uint64_t begin = 0;
+  if (head == 0 || !ring.peek(head - 1, row::t_begin_word, begin)) {
+    return false;
+  }
+  // The first row that began after t, against the newest one.
+  std::uint64_t first = row_after(ring, t_ns);
+  std::uint64_t first_begin = 0;
+  while (first < head && ring.peek(first, row::t_begin_word, first_begin) &&
+         static_cast<std::int64_t>(first_begin) < t_ns) {
+    ++first;
+  }
+  const std::int64_t since_ns = static_cast<std::int64_t>(begin) - t_ns;
+  for (std::size_t i = 0; i < channels.size(); ++i) {
+    std::uint64_t before = 0;
+    std::uint64_t after = 0;
+    if (channels[i].kind == Kind::counter && since_ns <= patience_ns(channels[i]) &&
+        (!ring.peek(first, row::first_reading + i, before) ||
+         !ring.peek(head - 1, row::first_reading + i, after) || before == after)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace wattring

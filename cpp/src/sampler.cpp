@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "sampler.hpp"
+
+#include <sched.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include <csignal>
+
+#include <algorithm>
+
+#include "error.hpp"
+
+namespace wattring {
+namespace {
+
+constexpr std::int64_t longest_settle_ns = 250'000'000;
+
+std::int64_t thread_cpu_ns(clockid_t clock) noexcept {
+  timespec t;
+  return clock_gettime(clock, &t) == 0 ? t.tv_sec * ns_per_s + t.tv_nsec : 0;
+}
+
+}  // namespace
+
+Sampler::Sampler(std::string name, std::unique_ptr<Source> source, const SamplerOptions& options)
+    : name_(std::move(name)),
+      source_(std::move(source)),
+      options_(options),
+      ring_(row::first_reading + source_->channels().size(), options.rows),
+      sweep_(source_->channels().size()),
+      tallies_(source_->channels().size()),
+      row_(row::first_reading + source_->channels().size()) {
+  for (const Channel& channel : source_->channels()) {
+    counters_.emplace_back(channel);
+  }
+}
+
+Sampler::~Sampler() { stop(); }
+
+void Sampler::start() {
+  owner_ = getpid();
+  running_.store(true, std::memory_order_release);
+  // Signals belong to the program's own threads: inherited as blocked, they never interrupt a
+  // sweep.
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const int error_number = pthread_create(&thread_, nullptr, enter, this);
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  if (error_number != 0) {
+    running_.store(false, std::memory_order_release);
+    throw Error(Errc::io, "no thread for sampling: " + errno_text(error_number));
+  }
+  joinable_ = true;
+  while (!ready_.rung()) {
+    ready_.sleep_until(now_ns() + ns_per_s);
+  }
+}
+
+void Sampler::stop() noexcept {
+  if (!joinable_ || getpid() != owner_) {
+    return;
+  }
+  stop_.ring();
+  pthread_join(thread_, nullptr);
+  joinable_ = false;
+}
+
+void* Sampler::enter(void* self) noexcept {
+  static_cast<Sampler*>(self)->run();
+  return nullptr;
+}
+
+void Sampler::run() noexcept {
+  prepare_thread();
+  const bool alive = take(0);
+  if (alive) {
+    settle();
+  }
+  ready_.ring();
+  if (alive) {
+    loop();
+  }
+  cpu_ns_.store(thread_cpu_ns(CLOCK_THREAD_CPUTIME_ID), std::memory_order_relaxed);
+  running_.store(false, std::memory_order_release);
+}
+
+void Sampler::prepare_thread() noexcept {
+  // At most 15 characters.
+  pthread_setname_np(pthread_self(), ("wr-" + name_).substr(0, 15).c_str());
+  prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);  // nanoseconds; 0 would mean the default of 50 µs
+  if (options_.cpu >= 0) {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(static_cast<std::size_t>(options_.cpu) % CPU_SETSIZE, &cpus);
+    if (const int e = pthread_setaffinity_np(pthread_self(), sizeof cpus, &cpus); e != 0) {
+      refused_ = "cpu " + std::to_string(options_.cpu) + ": " + errno_text(e);
+    }
+  }
+  if (options_.priority > 0) {
+    sched_param parameters{};
+    parameters.sched_priority = options_.priority;
+    if (const int e = pthread_setschedparam(pthread_self(), SCHED_FIFO, &parameters); e != 0) {
+      refused_ += (refused_.empty() ? "" : "; ") + std::string("real-time priority ") +
+                  std::to_string(options_.priority) + ": " + errno_text(e);
+    }
+  }
+}
+
+void Sampler::loop() noexcept {
+  const std::int64_t period_ns = options_.period_ns;
+  std::int64_t deadline_ns = now_ns() + period_ns;
+  std::uint64_t status = 0;
+  while (!stop_.rung()) {
+    if (t_end_ < deadline_ns) {
+      stop_.sleep_until(deadline_ns);
+    }
+    // take() reads the clock first thing; a sleep that ended early shows there.
+    if (!take(status)) {
+      return;
+    }
+    lateness_.add(t_begin_ - deadline_ns);
+    deadline_ns += period_ns;
+    status = 0;
+    if (period_ns == 0) {
+      deadline_ns = t_end_;
+    } else if (t_end_ >= deadline_ns) {
+      const std::int64_t skipped = (t_end_ - deadline_ns) / period_ns + 1;
+      missed_.add(static_cast<std::uint64_t>(skipped));
+      deadline_ns += skipped * period_ns;
+      status = row::gap;
+    }
+  }
+  settle();
+}
+
+void Sampler::settle() noexcept {
+  std::int64_t slowest_ns = 0;
+  std::int64_t fastest_ns = longest_settle_ns;
+  for (const Channel& channel : channels()) {
+    if (channel.kind == Kind::counter) {
+      const std::int64_t refresh_ns = channel.refresh_ns > 0 ? channel.refresh_ns : 1'000'000;
+      slowest_ns = std::max(slowest_ns, refresh_ns);
+      fastest_ns = std::min(fastest_ns, refresh_ns);
+    }
+  }
+  if (slowest_ns == 0 || !take(0)) {
+    return;
+  }
+  const std::int64_t until_ns = t_begin_ + std::min(4 * slowest_ns, longest_settle_ns);
+  const std::vector<Counter>& now = counters_;
+  std::vector<std::uint64_t> first;
+  for (const Counter& counter : now) {
+    first.push_back(counter.value());
+  }
+  const auto all_moved = [&] {
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      if (channels()[i].kind == Kind::counter && now[i].value() == first[i]) {
+        return false;
+      }
+    }
+    return true;
+  };
+  while (t_end_ < until_ns && !all_moved()) {
+    sleep_for(fastest_ns / 4);
+    if (!take(0)) {
+      return;
+    }
+  }
+}
+
+bool Sampler::take(std::uint64_t status) noexcept {
+  sweep_.clear();
+  t_begin_ = now_ns();
+  const ReadStatus outcome = source_->read(sweep_);
+  t_end_ = now_ns();
+  read_time_.add(t_end_ - t_begin_);
+  return push(outcome, status);
+}
+
+bool Sampler::push(ReadStatus outcome, std::uint64_t status) noexcept {
+  if (outcome == ReadStatus::retry) {
+    retries_.add(1);
+    return true;
+  }
+  for (std::size_t i = 0; i < counters_.size(); ++i) {
+    const std::uint64_t marks =
+        sweep_.failed(i) ? row::failed : counters_[i].advance(sweep_.raw()[i], t_begin_, t_end_);
+    if (marks != 0) {
+      tallies_[i].add(marks);
+      status |= marks | row::channel_bit(i);
+    }
+    row_[row::first_reading + i] = counters_[i].value();
+  }
+  row_[row::t_begin_word] = static_cast<std::uint64_t>(t_begin_);
+  row_[row::t_end_word] = static_cast<std::uint64_t>(t_end_);
+  row_[row::status_word] = status;
+  ring_.push(row_);
+  samples_.add(1);
+  if (outcome == ReadStatus::failed || outcome == ReadStatus::gone) {
+    failed_.add(1);
+  }
+  if (status & row::failed) {
+    last_errno_.store(sweep_.error_number(), std::memory_order_relaxed);
+  }
+  if (outcome == ReadStatus::gone) {
+    gone_.store(true, std::memory_order_release);
+    return false;
+  }
+  return true;
+}
+
+SamplerStats Sampler::stats() const {
+  SamplerStats stats;
+  stats.samples = samples_.get();
+  stats.missed = missed_.get();
+  stats.retries = retries_.get();
+  stats.failed = failed_.get();
+  stats.last_errno = last_errno_.load(std::memory_order_relaxed);
+  stats.running = running();
+  stats.gone = gone_.load(std::memory_order_acquire);
+  const auto fill = [](const Histogram& histogram, double (&to)[3]) {
+    to[0] = histogram.percentile_ns(0.50);
+    to[1] = histogram.percentile_ns(0.99);
+    to[2] = static_cast<double>(histogram.max_ns());
+  };
+  fill(lateness_, stats.lateness_ns);
+  fill(read_time_, stats.read_ns);
+  std::int64_t cpu_ns = cpu_ns_.load(std::memory_order_relaxed);
+  clockid_t clock;
+  // While the thread is not joined its clock can be asked for, ended or not.
+  if (cpu_ns == 0 && joinable_ && getpid() == owner_ &&
+      pthread_getcpuclockid(thread_, &clock) == 0) {
+    cpu_ns = thread_cpu_ns(clock);
+  }
+  stats.cpu_s = static_cast<double>(cpu_ns) * 1e-9;
+  stats.refused = refused_;
+  return stats;
+}
+
+}  // namespace wattring

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <pthread.h>
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "clock.hpp"
+#include "counter.hpp"
+#include "histogram.hpp"
+#include "ring.hpp"
+#include "row.hpp"
+#include "source.hpp"
+
+namespace wattring {
+
+struct SamplerOptions {
+  std::int64_t period_ns = 1'000'000;  // 0: without pause, for benchmarks
+  std::size_t rows = 65'536;
+  int cpu = -1;      // run on this CPU; -1: anywhere. Asked for, never required
+  int priority = 0;  // SCHED_FIFO priority; 0: the ordinary scheduler. Asked for, never required
+};
+
+// How often each mark was set on a channel.
+struct ChannelTallies {
+  Tally failed;
+  Tally ambiguous;
+  Tally reset;
+
+  void add(std::uint64_t marks) noexcept {
+    failed.add((marks & row::failed) != 0 ? 1 : 0);
+    ambiguous.add((marks & row::ambiguous) != 0 ? 1 : 0);
+    reset.add((marks & row::reset) != 0 ? 1 : 0);
+  }
+};
+
+struct SamplerStats {
+  std::uint64_t samples = 0;
+  std::uint64_t missed = 0;   // deadlines that passed without a sample
+  std::uint64_t retries = 0;  // sweeps that the source could not do and will do again
+  std::uint64_t failed = 0;   // sweeps in which no channel could be read
+  int last_errno = 0;
+  bool running = false;
+  bool gone = false;           // the device vanished
+  double lateness_ns[3] = {};  // p50, p99, max
+  double read_ns[3] = {};      // p50, p99, max
+  double cpu_s = 0;            // CPU time of the sampling thread
+  std::string refused;         // an affinity or priority that was not granted, and why
+};
+
+// One thread that reads one source into one ring on an absolute grid. A missed deadline is counted
+// and skipped, never caught up in a burst.
+class Sampler {
+ public:
+  Sampler(std::string name, std::unique_ptr<Source> source, const SamplerOptions& options);
+  ~Sampler();
+  Sampler(const Sampler&) = delete;
+  Sampler& operator=(const Sampler&) = delete;
+
+  // Returns once the first rows are there and every counter has moved (or had the time to), so that
+  // whatever begins now has an update before it. Throws Error.
+  void start();
+  // Takes a last few rows, so that whatever ended before now has an update after it. Idempotent. In
+  // a child of fork, where the thread does not exist, it does nothing.
+  void stop() noexcept;
+
+  const std::string& name() const noexcept { return name_; }
+  const Source& source() const noexcept { return *source_; }
+  std::span<const Channel> channels() const noexcept { return source_->channels(); }
+  const Ring& ring() const noexcept { return ring_; }
+  std::int64_t period_ns() const noexcept { return options_.period_ns; }
+  bool running() const noexcept { return running_.load(std::memory_order_acquire); }
+  SamplerStats stats() const;
+  const ChannelTallies& tallies(std::size_t channel) const noexcept { return tallies_[channel]; }
+
+ private:
+  static void* enter(void* self) noexcept;
+  void run() noexcept;
+  void prepare_thread() noexcept;
+  void loop() noexcept;
+  // Polls quickly until every counter has moved since the first of these rows.
+  void settle() noexcept;
+  // One sweep into one row; false when the device is gone.
+  bool take(std::uint64_t status) noexcept;
+  bool push(ReadStatus outcome, std::uint64_t status) noexcept;
+
+  std::string name_;
+  std::unique_ptr<Source> source_;
+  SamplerOptions options_;
+  Ring ring_;
+  Sweep sweep_;
+  std::vector<Counter> counters_;
+  std::vector<ChannelTallies> tallies_;
+  std::vector<std::uint64_t> row_;
+  std::int64_t t_begin_ = 0;
+  std::int64_t t_end_ = 0;
+
+  pthread_t thread_{};
+  pid_t owner_ = 0;
+  bool joinable_ = false;
+  Alarm stop_;
+  Alarm ready_;
+  std::atomic<bool> running_{false};
+  std::atomic<bool> gone_{false};
+  std::atomic<int> last_errno_{0};
+  std::atomic<std::int64_t> cpu_ns_{0};  // set when the thread ends
+  std::string refused_;                  // written before ready_ rings
+  Tally samples_;
+  Tally missed_;
+  Tally retries_;
+  Tally failed_;
+  Histogram lateness_;
+  Histogram read_time_;
+};
+
+}  // namespace wattring

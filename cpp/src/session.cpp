@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdio>
+#include <limits>
+
+#include "error.hpp"
+
+namespace wattring {
+namespace {
+
+std::string in_seconds(double seconds) {
+  std::array<char, 32> text;
+  const char* unit = seconds >= 1 ? "s" : seconds >= 1e-3 ? "ms" : "us";
+  const double factor = seconds >= 1 ? 1 : seconds >= 1e-3 ? 1e3 : 1e6;
+  std::snprintf(text.data(), text.size(), "%.3g %s", seconds * factor, unit);
+  return text.data();
+}
+
+// The usual cost of one sweep, which the period must leave room for.
+std::int64_t read_cost_ns(Source& source) {
+  Sweep sweep(source.channels().size());
+  std::array<std::int64_t, 15> costs;
+  for (std::int64_t& cost : costs) {
+    sweep.clear();
+    const std::int64_t before = now_ns();
+    source.read(sweep);
+    cost = now_ns() - before;
+  }
+  std::nth_element(costs.begin(), costs.begin() + costs.size() / 2, costs.end());
+  return costs[costs.size() / 2];
+}
+
+std::array<std::uint64_t, 3> snapshot(const ChannelTallies& tallies) {
+  return {tallies.failed.get(), tallies.ambiguous.get(), tallies.reset.get()};
+}
+
+// Marks set on a channel between two marks: from the rows while they are there, else from the
+// tallies.
+std::array<std::uint64_t, 3> marks_between(const Ring& ring, std::size_t channel,
+                                           const Mark::PerSource& from, const Mark::PerSource& to) {
+  std::array<std::uint64_t, 3> counts{};
+  for (std::uint64_t k = from.row; k <= to.row && k < ring.head(); ++k) {
+    std::uint64_t status = 0;
+    if (!ring.peek(k, row::status_word, status)) {
+      for (std::size_t i = 0; i < counts.size(); ++i) {
+        counts[i] = to.tallies[channel][i] - from.tallies[channel][i];
+      }
+      return counts;
+    }
+    const std::uint64_t marks = row::marks_of(status, channel);
+    counts[0] += (marks & row::failed) != 0 ? 1 : 0;
+    counts[1] += (marks & row::ambiguous) != 0 ? 1 : 0;
+    counts[2] += (marks & row::reset) != 0 ? 1 : 0;
+  }
+  return counts;
+}
+
+ChannelEnergy difference(const Standing& a, const Standing& b) {
+  ChannelEnergy energy;
+  energy.lower_j = std::max(0.0, b.lower_j - a.upper_j);
+  energy.upper_j = b.upper_j - a.lower_j;
+  energy.value_j = std::clamp(b.value_j - a.value_j, energy.lower_j, energy.upper_j);
+  energy.still = a.still || b.still;
+  return energy;
+}
+
+}  // namespace
+
+Session::Session(const Environment& env, const std::vector<std::string>& sources,
+                 const SamplerOptions& options)
+    : options_(options), owner_(getpid()) {
+  Selection selection = open_sources(env, sources);
+  skipped_ = std::move(selection.skipped);
+  for (OpenedSource& opened : selection.sources) {
+    check_period(opened);
+    samplers_.push_back(std::make_unique<Sampler>(opened.name, std::move(opened.source), options_));
+  }
+}
+
+void Session::check_period(const OpenedSource& opened) const {
+  const auto period_s = static_cast<double>(options_.period_ns) * 1e-9;
+  for (const Channel& channel : opened.source->channels()) {
+    const double limit_s = channel.wrap_s() / 2;
+    if (limit_s > 0 && period_s > limit_s) {
+      throw Error(Errc::invalid,
+                  "period " + in_seconds(period_s) + " is too long: " + channel.name + " of " +
+                      opened.name + " can wrap every " + in_seconds(channel.wrap_s()) + " at " +
+                      std::to_string(static_cast<int>(channel.max_power_w)) + " W",
+                  "ask for at most " + in_seconds(limit_s));
+    }
+  }
+  const double cost_s = static_cast<double>(read_cost_ns(*opened.source)) * 1e-9;
+  if (period_s < cost_s) {
+    throw Error(Errc::invalid,
+                "period " + in_seconds(period_s) + " is too short: one read of " + opened.name +
+                    " costs " + in_seconds(cost_s),
+                "ask for at least " + in_seconds(2 * cost_s));
+  }
+}
+
+void Session::start() {
+  require_own_process();
+  const std::lock_guard lock(starting_);
+  if (started_) {
+    throw Error(Errc::state, "this session was started before", "open a new one");
+  }
+  started_ = true;
+  for (const auto& sampler : samplers_) {
+    sampler->start();
+  }
+}
+
+void Session::stop() noexcept {
+  if (getpid() != owner_) {
+    return;  // the samplers, and perhaps a held lock, are the parent's
+  }
+  const std::lock_guard lock(starting_);
+  for (const auto& sampler : samplers_) {
+    sampler->stop();
+  }
+}
+
+bool Session::running() const noexcept {
+  return getpid() == owner_ && std::any_of(samplers_.begin(), samplers_.end(),
+                                           [](const auto& s) { return s->running(); });
+}
+
+void Session::require_own_process() const {
+  if (getpid() != owner_) {
+    throw Error(Errc::state,
+                "this session belongs to process " + std::to_string(owner_) +
+                    "; fork left its samplers there",
+                "open a new session in this process");
+  }
+}
+
+Mark Session::mark(std::int64_t t_ns) const {
+  require_own_process();
+  if (!started_) {
+    throw Error(Errc::state, "this session was not started", "call start(), or use `with`");
+  }
+  if (t_ns > now_ns()) {
+    throw Error(Errc::invalid, "time stamp " + std::to_string(t_ns) + " lies in the future",
+                "take it from time.monotonic_ns()");
+  }
+  Mark mark{.t_ns = t_ns, .sources = {}};
+  for (const auto& sampler : samplers_) {
+    Mark::PerSource source;
+    for (std::size_t i = 0; i < sampler->channels().size(); ++i) {
+      source.tallies.push_back(snapshot(sampler->tallies(i)));
+    }
+    mark.sources.push_back(std::move(source));
+  }
+  for (std::size_t s = 0; s < samplers_.size(); ++s) {
+    const Sampler& sampler = *samplers_[s];
+    const Ring& ring = sampler.ring();
+    while (sampler.running() && !covered(ring, sampler.channels(), t_ns)) {
+      // The sampler may sleep for a whole period; waiting longer than a refresh at a time helps
+      // nobody.
+      sleep_for(std::clamp<std::int64_t>(sampler.period_ns() / 2, 50'000, 10'000'000));
+    }
+    mark.sources[s].standings = stand(ring, sampler.channels(), t_ns);
+    mark.sources[s].row = row_after(ring, t_ns);
+  }
+  return mark;
+}
+
+std::vector<std::vector<ChannelEnergy>> Session::between(const Mark& from, const Mark& to) const {
+  require_own_process();
+  if (to.t_ns < from.t_ns) {
+    throw Error(Errc::invalid, "the window ends before it begins");
+  }
+  std::vector<std::vector<ChannelEnergy>> energies;
+  for (std::size_t s = 0; s < samplers_.size(); ++s) {
+    const Mark::PerSource& a = from.sources.at(s);
+    const Mark::PerSource& b = to.sources.at(s);
+    energies.emplace_back();
+    for (std::size_t i = 0; i < a.standings.size(); ++i) {
+      ChannelEnergy energy = difference(a.standings[i], b.standings[i]);
+      const auto counts = marks_between(samplers_[s]->ring(), i, a, b);
+      energy.failed = counts[0];
+      energy.ambiguous = counts[1];
+      energy.reset = counts[2];
+      if (energy.ambiguous > 0 || energy.reset > 0) {
+        energy.upper_j = std::numeric_limits<double>::infinity();  // nothing proves one any more
+      }
+      energies.back().push_back(energy);
+    }
+  }
+  return energies;
+}
+
+}  // namespace wattring

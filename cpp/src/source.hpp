@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "channel.hpp"
+#include "environment.hpp"
+
+namespace wattring {
+
+enum class ReadStatus : std::uint8_t {
+  ok,      // every channel was read, or its failure was named
+  retry,   // nothing was read this time; counted
+  failed,  // no channel could be read; the errno is kept
+  gone,    // the device will not come back; this sampler stops, the others go on
+};
+
+// What one sweep over the channels of a source fills in.
+class Sweep {
+ public:
+  explicit Sweep(std::size_t channels) : raw_(channels), failed_(channels) {}
+
+  std::span<std::uint64_t> raw() noexcept { return raw_; }
+  void set(std::size_t channel, std::uint64_t value) noexcept { raw_[channel] = value; }
+  // This channel could not be read; its raw value is ignored.
+  void fail(std::size_t channel, int error_number) noexcept {
+    failures_ += failed_[channel] == 0 ? 1 : 0;
+    failed_[channel] = 1;
+    error_number_ = error_number;
+  }
+  // What a source returns after it has tried every channel.
+  ReadStatus outcome() const noexcept {
+    if (failures_ < raw_.size()) {
+      return ReadStatus::ok;
+    }
+    return error_number_ == ENODEV || error_number_ == ENXIO ? ReadStatus::gone
+                                                             : ReadStatus::failed;
+  }
+
+  // For the sampler.
+  void clear() noexcept {
+    if (failures_ > 0) {
+      std::fill(failed_.begin(), failed_.end(), std::uint8_t{0});
+      failures_ = 0;
+    }
+  }
+  bool failed(std::size_t channel) const noexcept { return failures_ > 0 && failed_[channel] != 0; }
+  int error_number() const noexcept { return error_number_; }
+
+ private:
+  std::vector<std::uint64_t> raw_;
+  std::vector<std::uint8_t> failed_;
+  std::size_t failures_ = 0;
+  int error_number_ = 0;
+};
+
+// Reads one hardware interface.
+class Source {
+ public:
+  Source() = default;
+  Source(const Source&) = delete;
+  Source& operator=(const Source&) = delete;
+  virtual ~Source() = default;
+
+  // Fixed for the life of the source.
+  virtual std::span<const Channel> channels() const noexcept = 0;
+  // Sampler thread only. One system call per channel or fewer; no lock, no allocation.
+  virtual ReadStatus read(Sweep& sweep) noexcept = 0;
+};
+
+// Something that was not taken, and why.
+struct Skipped {
+  std::string source;
+  std::string channel;  // empty: the whole source
+  std::string code;     // "absent", "denied", "unsupported", "redundant", …
+  std::string reason;
+  std::string remedy;  // empty: nothing to be done
+};
+
+// What a source is given to open itself with.
+struct Opening {
+  const Environment& env;
+  bool automatic = false;               // chosen by "auto": leave out what costs more than it tells
+  std::vector<std::string> taken = {};  // channels that another source already reads
+  std::vector<Skipped> skipped = {};    // filled by the source; the registry adds its name
+
+  bool is_taken(const std::string& channel) const {
+    return std::find(taken.begin(), taken.end(), channel) != taken.end();
+  }
+  void skip(std::string channel, std::string code, std::string reason, std::string remedy = {}) {
+    skipped.push_back(
+        {{}, std::move(channel), std::move(code), std::move(reason), std::move(remedy)});
+  }
+};
+
+struct SourceType {
+  const char* name;
+  const char* summary;  // one line for people
+  int preference;       // "auto" tries the lowest first; 0: never chosen by itself
+  // Throws Error (absent, denied, unsupported) with the remedy. Without channels when all are
+  // taken.
+  std::unique_ptr<Source> (*open)(Opening& opening);
+};
+
+}  // namespace wattring

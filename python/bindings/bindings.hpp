@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace wattring::python {
+
+// Maps Error to the classes of wattring.errors.
+void register_errors();
+// Environment, Channel, Skipped, Session and the functions beside them.
+void register_session(pybind11::module_& module);
+
+}  // namespace wattring::python

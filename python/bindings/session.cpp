@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "session.hpp"
+
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include "bindings.hpp"
+
+namespace py = pybind11;
+
+namespace wattring::python {
+namespace {
+
+const Sampler& sampler_at(const Session& session, std::size_t source) {
+  session.require_own_process();
+  return *session.samplers().at(source);
+}
+
+std::span<std::uint64_t> words_of(py::array& array) {
+  return {static_cast<std::uint64_t*>(array.mutable_data()),
+          static_cast<std::size_t>(array.nbytes()) / sizeof(std::uint64_t)};
+}
+
+// Rows from `cursor` on as a copy: (array, next cursor, rows lost).
+py::tuple read_rows(const Session& session, std::size_t source, std::uint64_t cursor,
+                    const py::dtype& dtype) {
+  const Ring& ring = sampler_at(session, source).ring();
+  const std::uint64_t from = std::max(cursor, ring.oldest());
+  const std::uint64_t head = ring.head();
+  py::array rows(dtype, static_cast<py::ssize_t>(head > from ? head - from : 0));
+  const std::span<std::uint64_t> words = words_of(rows);
+  Ring::Copied copied{};
+  {
+    const py::gil_scoped_release release;
+    copied = ring.read(cursor, words);
+  }
+  py::object kept = rows;
+  if (static_cast<py::ssize_t>(copied.rows) < rows.size()) {
+    kept = rows[py::slice(0, static_cast<py::ssize_t>(copied.rows), 1)];
+  }
+  return py::make_tuple(kept, cursor, copied.lost);
+}
+
+// The live rows themselves, read-only; `session` is the array's base.
+py::array view_rows(const py::object& session, std::size_t source, const py::dtype& dtype) {
+  const Ring& ring = sampler_at(session.cast<const Session&>(), source).ring();
+  const std::uint64_t head = ring.head();
+  const std::uint64_t oldest = ring.oldest();
+  py::array rows(dtype, {static_cast<py::ssize_t>(head - oldest)}, {}, ring.address(oldest),
+                 session);
+  rows.attr("flags").attr("writeable") = false;
+  return rows;
+}
+
+py::dict stats_of(const Session& session, std::size_t source) {
+  const SamplerStats stats = sampler_at(session, source).stats();
+  const auto quantiles = [](const double (&ns)[3]) {
+    py::dict d;
+    d["p50"] = ns[0];
+    d["p99"] = ns[1];
+    d["max"] = ns[2];
+    return d;
+  };
+  py::dict d;
+  d["samples"] = stats.samples;
+  d["missed"] = stats.missed;
+  d["retries"] = stats.retries;
+  d["failed"] = stats.failed;
+  d["last_errno"] = stats.last_errno;
+  d["running"] = stats.running;
+  d["gone"] = stats.gone;
+  d["lateness_ns"] = quantiles(stats.lateness_ns);
+  d["read_ns"] = quantiles(stats.read_ns);
+  d["cpu_s"] = stats.cpu_s;
+  d["refused"] = stats.refused;
+  return d;
+}
+
+std::pair<std::vector<Channel>, std::vector<Skipped>> probe(const Environment& env,
+                                                            const std::string& name) {
+  Selection selection = open_sources(env, {name});
+  std::vector<Channel> channels;
+  for (const OpenedSource& opened : selection.sources) {
+    const auto of_source = opened.source->channels();
+    channels.insert(channels.end(), of_source.begin(), of_source.end());
+  }
+  return {std::move(channels), std::move(selection.skipped)};
+}
+
+std::vector<std::tuple<std::string, std::string, int>> list_types() {
+  std::vector<std::tuple<std::string, std::string, int>> types;
+  for (const SourceType* type : source_types()) {
+    types.emplace_back(type->name, type->summary, type->preference);
+  }
+  return types;
+}
+
+void register_values(py::module_& module) {
+  py::class_<Environment>(module, "Environment")
+      .def(py::init<>())
+      .def_static("from_variables", &Environment::from_variables)
+      .def_readwrite("sys", &Environment::sys)
+      .def_readwrite("dev", &Environment::dev)
+      .def_readwrite("proc", &Environment::proc)
+      .def_readwrite("simulated", &Environment::simulated);
+  py::class_<Channel>(module, "Channel")
+      .def_readonly("name", &Channel::name)
+      .def_readonly("device", &Channel::device)
+      .def_readonly("note", &Channel::note)
+      .def_readonly("parent", &Channel::parent)
+      .def_property_readonly(
+          "kind", [](const Channel& c) { return c.kind == Kind::counter ? "counter" : "gauge"; })
+      .def_readonly("scale", &Channel::scale)
+      .def_readonly("modulus", &Channel::modulus)
+      .def_readonly("quantum", &Channel::quantum)
+      .def_readonly("refresh_ns", &Channel::refresh_ns)
+      .def_readonly("max_power_w", &Channel::max_power_w)
+      .def_property_readonly("wrap_s", &Channel::wrap_s);
+  py::class_<Skipped>(module, "Skipped")
+      .def_readonly("source", &Skipped::source)
+      .def_readonly("channel", &Skipped::channel)
+      .def_readonly("code", &Skipped::code)
+      .def_readonly("reason", &Skipped::reason)
+      .def_readonly("remedy", &Skipped::remedy);
+  py::class_<Mark>(module, "Mark").def_readonly("t_ns", &Mark::t_ns);
+  py::class_<ChannelEnergy>(module, "ChannelEnergy")
+      .def_readonly("lower_j", &ChannelEnergy::lower_j)
+      .def_readonly("value_j", &ChannelEnergy::value_j)
+      .def_readonly("upper_j", &ChannelEnergy::upper_j)
+      .def_readonly("still", &ChannelEnergy::still)
+      .def_readonly("failed", &ChannelEnergy::failed)
+      .def_readonly("ambiguous", &ChannelEnergy::ambiguous)
+      .def_readonly("reset", &ChannelEnergy::reset);
+}
+
+}  // namespace
+
+void register_session(py::module_& module) {
+  register_values(module);
+  module.def("source_types", &list_types);
+  module.def("probe", &probe, py::arg("env"), py::arg("source"));
+  using Release = py::call_guard<py::gil_scoped_release>;
+  py::class_<Session>(module, "Session", py::is_final())
+      .def(py::init([](const Environment& env, const std::vector<std::string>& sources,
+                       std::int64_t period_ns, std::size_t rows, int cpu, int priority) {
+             return std::make_unique<Session>(
+                 env, sources,
+                 SamplerOptions{
+                     .period_ns = period_ns, .rows = rows, .cpu = cpu, .priority = priority});
+           }),
+           py::arg("env"), py::arg("sources"), py::arg("period_ns"), py::arg("rows"),
+           py::arg("cpu"), py::arg("priority"))
+      .def("start", &Session::start, Release())
+      .def("stop", &Session::stop, Release())
+      .def_property_readonly("running", &Session::running)
+      .def_property_readonly("skipped", &Session::skipped)
+      .def("names",
+           [](const Session& session) {
+             std::vector<std::string> names;
+             for (const auto& sampler : session.samplers()) {
+               names.push_back(sampler->name());
+             }
+             return names;
+           })
+      .def("channels",
+           [](const Session& session, std::size_t source) {
+             const auto channels = session.samplers().at(source)->channels();
+             return std::vector<Channel>(channels.begin(), channels.end());
+           })
+      .def("capacity",
+           [](const Session& session, std::size_t source) {
+             return session.samplers().at(source)->ring().rows();
+           })
+      .def("stats", &stats_of)
+      .def("mark", &Session::mark, py::arg("t_ns"), Release())
+      .def("between", &Session::between, py::arg("begin"), py::arg("end"), Release())
+      .def("read_rows", &read_rows, py::arg("source"), py::arg("cursor"), py::arg("dtype"))
+      .def("view_rows", &view_rows, py::arg("source"), py::arg("dtype"));
+}
+
+}  // namespace wattring::python

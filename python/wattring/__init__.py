@@ -1,0 +1,80 @@
+"""wattring: an energy meter for code.
+
+A native thread samples RAPL counters into a ring that numpy reads; every joule comes with bounds.
+
+    import wattring as wr
+
+    with wr.Session(period="1ms") as s:
+        t0 = wr.now_ns()
+        work()
+        t1 = wr.now_ns()
+        print(s.energy(t0, t1))
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+from wattring._core import __version__, now_ns
+
+if TYPE_CHECKING:
+    from wattring._core import Channel, Environment, Skipped
+    from wattring.errors import (
+        AbsentError,
+        DeniedError,
+        InvalidError,
+        IoError,
+        StateError,
+        UnsupportedError,
+        WattringError,
+    )
+    from wattring.measurement import Measurement
+    from wattring.session import Reader, Session
+    from wattring.sources import SourceInfo, sources
+
+__all__ = [
+    "AbsentError",
+    "Channel",
+    "DeniedError",
+    "Environment",
+    "InvalidError",
+    "IoError",
+    "Measurement",
+    "Reader",
+    "Session",
+    "Skipped",
+    "SourceInfo",
+    "StateError",
+    "UnsupportedError",
+    "WattringError",
+    "__version__",
+    "now_ns",
+    "sources",
+]
+
+# Loaded when first asked for: `import wattring` in a program that never measures costs next to
+# nothing. `sources` is both a module and a function; the function wins.
+_HOME = {
+    "Channel": "_core",
+    "Environment": "_core",
+    "Measurement": "measurement",
+    "Reader": "session",
+    "Session": "session",
+    "Skipped": "_core",
+    "SourceInfo": "sources",
+    "sources": "sources",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(f"wattring.{_HOME.get(name, 'errors')}")
+    value = getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

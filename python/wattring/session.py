@@ -1,0 +1,202 @@
+"""Sessions: sample this machine's energy counters, read the samples, ask for energies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from wattring import _core
+from wattring.durations import parse_duration_ns
+from wattring.errors import InvalidError
+from wattring.measurement import Measurement, from_energies
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from types import TracebackType
+
+    import numpy as np
+    import numpy.typing as npt
+
+    from wattring._core import Channel, Environment, Mark, SamplerStats, Skipped
+
+
+class Session:
+    """Samples energy counters in native threads between `start()` and `stop()`.
+
+    Args:
+        period: time between samples: `"1ms"`, `"250us"`, or seconds as a number.
+        sources: `"auto"` (every physical domain once, from the best interface that can be read; a
+            simulated machine is never among them), a name from `wattring.sources()`, or several.
+            A channel that two sources have is taken from the first.
+        rows: samples that the ring of each source holds (rounded up to a power of two).
+        cpu: CPU to sample from; asked for, never required (`stats` says if it was refused).
+        priority: SCHED_FIFO priority of the sampling threads; likewise.
+        environment: where to look for sensors; for tests.
+
+    Raises:
+        AbsentError, DeniedError, UnsupportedError: nothing can be read; the error says why.
+        InvalidError: an unknown source, or a period that this machine can't be sampled at.
+
+    """
+
+    def __init__(
+        self,
+        period: str | float = "1ms",
+        sources: str | Sequence[str] = "auto",
+        *,
+        rows: int = 65_536,
+        cpu: int | None = None,
+        priority: int = 0,
+        environment: Environment | None = None,
+    ) -> None:
+        names = [sources] if isinstance(sources, str) else list(sources)
+        if not 1 <= rows <= 2**28:
+            raise InvalidError(f"a ring of {rows} rows is not possible", "ask for 1 to 2**28")
+        self._native = _core.Session(
+            environment or _core.Environment.from_variables(),
+            names,
+            parse_duration_ns(period),
+            rows,
+            -1 if cpu is None else cpu,
+            priority,
+        )
+        self._names = self._native.names()
+        self._channels = {n: self._native.channels(i) for i, n in enumerate(self._names)}
+        self._dtypes: dict[str, np.dtype[np.void]] = {}
+
+    def start(self) -> Session:
+        """Start sampling; returns when the first samples are there. A session starts once."""
+        self._native.start()
+        return self
+
+    def stop(self) -> None:
+        """Stop sampling. Samples and energies stay available; stopping twice does no harm."""
+        self._native.stop()
+
+    def __enter__(self) -> Session:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether any source is being sampled by this process."""
+        return self._native.running
+
+    @property
+    def sources(self) -> list[str]:
+        """Names of the sources that are read."""
+        return list(self._names)
+
+    @property
+    def channels(self) -> dict[str, list[Channel]]:
+        """Channels per source, in the order of their columns."""
+        return {name: list(channels) for name, channels in self._channels.items()}
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """What was not taken: source, channel, code, reason, remedy."""
+        return self._native.skipped
+
+    @property
+    def stats(self) -> dict[str, SamplerStats]:
+        """Per source: samples, missed deadlines, lateness and read time (ns), CPU seconds, …"""
+        return {name: self._native.stats(i) for i, name in enumerate(self._names)}
+
+    def energy(self, t0_ns: int, t1_ns: int) -> Measurement:
+        """Energy between two time stamps of `time.monotonic_ns()`, with bounds.
+
+        Waits until later samples cover `t1_ns`, mostly one refresh of the sensor. For times that
+        have left the ring, take `mark()`s while the window runs.
+
+        Raises:
+            InvalidError: a time in the future, or an end before the begin.
+            StateError: a time before the oldest sample; not started; another process's session.
+
+        """
+        return self.between(self.mark(t0_ns), self.mark(t1_ns))
+
+    def mark(self, t_ns: int | None = None) -> Mark:
+        """Settle a time stamp (default: now). Two marks give the energy of a window of any length.
+
+        Waits like `energy()`; take the time first and settle later where that matters.
+        """
+        return self._native.mark(_core.now_ns() if t_ns is None else t_ns)
+
+    def between(self, begin: Mark, end: Mark) -> Measurement:
+        """Energy between two marks of this session."""
+        energies = self._native.between(begin, end)
+        return from_energies(
+            begin.t_ns,
+            end.t_ns,
+            [(n, self._channels[n], e) for n, e in zip(self._names, energies, strict=True)],
+        )
+
+    def dtype(self, source: str) -> np.dtype[np.void]:
+        """Type of a row: t_begin_ns, t_end_ns (int64), status, then one uint64 per channel.
+
+        A counter's column is cumulative since its first reading, in ticks of `channel.scale`
+        joules.
+        """
+        import numpy as np
+
+        if source not in self._dtypes:
+            fields: list[Any] = [("t_begin_ns", "i8"), ("t_end_ns", "i8"), ("status", "u8")]
+            fields += [(channel.name, "u8") for channel in self._channels[self._named(source)]]
+            self._dtypes[source] = np.dtype(fields)
+        return self._dtypes[source]
+
+    def samples(self, source: str) -> npt.NDArray[np.void]:
+        """All rows in the ring, oldest first, as a copy: structured array of shape (n,).
+
+        Raises:
+            InvalidError: no such source in this session.
+            StateError: the session belongs to another process.
+
+        """
+        return self._read(source, 0)[0]
+
+    def reader(self, source: str) -> Reader:
+        """Read continuously: each call gives the rows since the last one."""
+        return Reader(self, self._named(source))
+
+    def ring_view(self, source: str) -> npt.NDArray[np.void]:
+        """Rows of the live ring without a copy: read-only, shape (n,), oldest first.
+
+        The view keeps the ring alive. Its length is fixed; its oldest rows are overwritten when the
+        writer comes round, so copy what must not change, or use `samples()`.
+        """
+        index = self._names.index(self._named(source))
+        return self._native.view_rows(index, self.dtype(source))
+
+    def _read(self, source: str, cursor: int) -> tuple[npt.NDArray[np.void], int, int]:
+        index = self._names.index(self._named(source))
+        return self._native.read_rows(index, cursor, self.dtype(source))
+
+    def _named(self, source: str) -> str:
+        if source not in self._channels:
+            raise InvalidError(
+                f"this session does not read {source!r}", f"it reads: {', '.join(self._names)}"
+            )
+        return source
+
+
+class Reader:
+    """A cursor into one source's ring. `lost` counts rows overwritten before they were read."""
+
+    def __init__(self, session: Session, source: str) -> None:
+        self._session = session
+        self._source = source
+        self._cursor = 0
+        self.lost = 0
+
+    def read(self) -> npt.NDArray[np.void]:
+        """Rows since the last call, oldest first; may be empty. Structured array of shape (n,)."""
+        rows, self._cursor, lost = self._session._read(self._source, self._cursor)
+        self.lost += lost
+        return rows

@@ -18,6 +18,7 @@
 namespace wattring {
 namespace {
 
+// NOLINTNEXTLINE(misc-const-correctness): the kernel writes attr->size on E2BIG
 int system_perf_open(perf_event_attr* attr, pid_t pid, int cpu, int group_fd, unsigned long flags) {
   return static_cast<int>(syscall(SYS_perf_event_open, attr, pid, cpu, group_fd, flags));
 }

@@ -2,16 +2,15 @@
 #include "machine.hpp"
 
 #include <algorithm>
-#include <cstdlib>
+#include <optional>
 #include <sstream>
 
 namespace wattring {
 namespace {
 
-int number_or_zero(const std::string& path) {
-  const auto text = read_text(path);
-  // An architecture without dies, or a virtual machine, publishes -1 or nothing.
-  return text ? std::max(0, std::atoi(text->c_str())) : 0;
+// Where there is nothing to number, the kernel publishes -1 or no file at all.
+int number_or_zero(const std::optional<std::string>& text) {
+  return static_cast<int>(parse_number(text.value_or("")).value_or(0));
 }
 
 // "model name\t: Some CPU" → {"model name", "Some CPU"}
@@ -38,18 +37,18 @@ Machine Machine::read(const Environment& env) {
     } else if (key == "model name") {
       machine.model_name = value;
     } else if (key == "cpu family") {
-      machine.family = std::atoi(value.c_str());
+      machine.family = number_or_zero(value);
     } else if (key == "model") {
-      machine.model = std::atoi(value.c_str());
+      machine.model = number_or_zero(value);
     }
   }
   const std::string root = env.sys + "/devices/system/cpu";
   for (const int id : parse_cpu_list(read_text(root + "/online").value_or("0"))) {
     const std::string topology = root + "/cpu" + std::to_string(id) + "/topology/";
     machine.cpus.push_back({.id = id,
-                            .package = number_or_zero(topology + "physical_package_id"),
-                            .die = number_or_zero(topology + "die_id"),
-                            .core = number_or_zero(topology + "core_id")});
+                            .package = number_or_zero(read_text(topology + "physical_package_id")),
+                            .die = number_or_zero(read_text(topology + "die_id")),
+                            .core = number_or_zero(read_text(topology + "core_id"))});
   }
   return machine;
 }

@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <cstdio>
+#include <string_view>
 
 namespace wattring::rapl {
 namespace {
@@ -29,13 +29,28 @@ const Facts& facts(Domain domain) {
                        [domain](const Facts& f) { return f.domain == domain; });
 }
 
-// "package-1-die-0" → {1, 0}
+// "package-1" → {1}, "package-1-die-0" → {1, 0}
 std::optional<Place> place_of(const std::string& zone_name) {
-  Place place;
-  if (std::sscanf(zone_name.c_str(), "package-%d-die-%d", &place.package, &place.die) >= 1) {
-    return place;
+  constexpr std::string_view package = "package-";
+  constexpr std::string_view die = "-die-";
+  if (!zone_name.starts_with(package)) {
+    return std::nullopt;
   }
-  return std::nullopt;
+  const std::string numbers = zone_name.substr(package.size());
+  const std::size_t split = numbers.find(die);
+  const auto package_number = parse_number(numbers.substr(0, split));
+  if (!package_number) {
+    return std::nullopt;
+  }
+  Place place{static_cast<int>(*package_number), -1};
+  if (split != std::string::npos) {
+    const auto die_number = parse_number(numbers.substr(split + die.size()));
+    if (!die_number) {
+      return std::nullopt;
+    }
+    place.die = static_cast<int>(*die_number);
+  }
+  return place;
 }
 
 std::string parent_of(Domain domain, Place place) {

@@ -20,6 +20,7 @@ from wattring._core import __version__, now_ns
 
 if TYPE_CHECKING:
     from wattring._core import Channel, Environment, Skipped
+    from wattring.discovery import SourceInfo, sources
     from wattring.errors import (
         AbsentError,
         DeniedError,
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     )
     from wattring.measurement import Measurement
     from wattring.session import Reader, Session
-    from wattring.sources import SourceInfo, sources
 
 __all__ = [
     "AbsentError",
@@ -54,7 +54,7 @@ __all__ = [
 ]
 
 # Loaded when first asked for: `import wattring` in a program that never measures costs next to
-# nothing. `sources` is both a module and a function; the function wins.
+# nothing.
 _HOME = {
     "Channel": "_core",
     "Environment": "_core",
@@ -62,8 +62,8 @@ _HOME = {
     "Reader": "session",
     "Session": "session",
     "Skipped": "_core",
-    "SourceInfo": "sources",
-    "sources": "sources",
+    "SourceInfo": "discovery",
+    "sources": "discovery",
 }
 
 

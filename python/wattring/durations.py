@@ -19,7 +19,6 @@ def parse_duration_ns(duration: str | float) -> int:
 
     """
     remedy = 'write "1ms", "250us", or seconds as a number'
-    seconds: float
     if isinstance(duration, str):
         match = _PATTERN.fullmatch(duration)
         unit = (match[2].lower() or "s") if match else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class WattringError(Exception):
-    """Base of all. `reason` says what is wrong, `remedy` what to do (may be empty), one line each."""
+    """Base of all: `reason` says what is wrong, `remedy` what to do (may be empty)."""
 
     code = "error"
 

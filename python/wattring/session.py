@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+    from typing_extensions import Self
 
     from wattring._core import Channel, Environment, Mark, SamplerStats, Skipped
 
@@ -63,7 +64,7 @@ class Session:
         self._channels = {n: self._native.channels(i) for i, n in enumerate(self._names)}
         self._dtypes: dict[str, np.dtype[np.void]] = {}
 
-    def start(self) -> Session:
+    def start(self) -> Self:
         """Start sampling; returns when the first samples are there. A session starts once."""
         self._native.start()
         return self
@@ -72,8 +73,9 @@ class Session:
         """Stop sampling. Samples and energies stay available; stopping twice does no harm."""
         self._native.stop()
 
-    def __enter__(self) -> Session:
-        return self.start()
+    def __enter__(self) -> Self:
+        self.start()
+        return self
 
     def __exit__(
         self,
@@ -105,7 +107,7 @@ class Session:
 
     @property
     def stats(self) -> dict[str, SamplerStats]:
-        """Per source: samples, missed deadlines, lateness and read time (ns), CPU seconds, …"""
+        """Per source: samples, missed deadlines, lateness and read time in ns, CPU seconds."""
         return {name: self._native.stats(i) for i, name in enumerate(self._names)}
 
     def energy(self, t0_ns: int, t1_ns: int) -> Measurement:

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
+#include <optional>
 #include <string>
 
 #include "clock.hpp"
@@ -58,6 +59,17 @@ double line(const Edge& a, const Edge& b, double t_ns) {
   return static_cast<double>(a.value) + step * (t_ns - a.t_ns) / (b.t_ns - a.t_ns);
 }
 
+// Between two updates that changed the value. Where refreshes in between did not, the counter had
+// moved by less than its unit until the last of them, whatever it did afterwards.
+double between(const Edge& a, const Edge& b, double refresh_ns, std::uint64_t quantum,
+               double t_ns) {
+  const Edge last_still{b.t_ns - refresh_ns, std::min(a.value + quantum, b.value)};
+  if (refresh_ns == 0 || last_still.t_ns <= a.t_ns + refresh_ns / 2) {
+    return line(a, b, t_ns);
+  }
+  return t_ns < last_still.t_ns ? line(a, last_still, t_ns) : line(last_still, b, t_ns);
+}
+
 }  // namespace
 
 std::int64_t patience_ns(const Channel& channel) noexcept {
@@ -75,7 +87,9 @@ Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std:
   double upper = infinite;
   std::int64_t still_until_ns = 0;  // newest of the readings after t, as long as none differs
   std::uint64_t still_value = 0;
-  std::vector<Edge> edges;  // one before t, all others after it, three at most
+  // The last update before t, or the oldest row in its place, and the first after it.
+  Edge before{static_cast<double>(rows.t_end(0)), rows.reading(0, index)};
+  std::optional<Edge> after;
   for_pairs(rows, index, [&](Pair pair) {
     const std::uint64_t step = rows.reading(pair.second, index) - rows.reading(pair.first, index);
     if (step == 0) {
@@ -88,10 +102,9 @@ Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std:
     step_divisor = std::gcd(step_divisor, step);
     const Edge edge = edge_of(rows, index, channel, pair);
     if (edge.t_ns <= t) {
-      edges.clear();
-    }
-    if (edges.size() < 3) {
-      edges.push_back(edge);
+      before = edge;
+    } else if (!after) {
+      after = edge;
     }
     if (upper == infinite && rows.t_begin(pair.first) >= t_ns) {
       upper = static_cast<double>(rows.reading(pair.second, index));
@@ -107,12 +120,10 @@ Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std:
     standing.still = true;
   }
 
-  double value = static_cast<double>(lower);
-  if (edges.size() >= 2 && (edges[0].t_ns <= t || edges.size() == 2)) {
-    value = line(edges[0], edges[1], t);
-  } else if (edges.size() == 3) {
-    value = line(edges[0], edges[2], t);  // nothing before t: go back along the slope after it
-  }
+  const double value =
+      after && after->t_ns > before.t_ns
+          ? between(before, *after, static_cast<double>(channel.refresh_ns), quantum, t)
+          : static_cast<double>(lower);
   standing.lower_j = static_cast<double>(lower) * channel.scale;
   standing.upper_j = upper * channel.scale;
   standing.value_j = std::clamp(value * channel.scale, standing.lower_j, standing.upper_j);

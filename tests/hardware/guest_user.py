@@ -40,7 +40,7 @@ def main() -> None:
         wrong.append(f"not refused as it should be: {refused.returncode} {refused.stderr}")
     if len(refused.stderr.strip().splitlines()) != 1:
         wrong.append(f"more than one line: {refused.stderr}")
-    for source, word in (("rapl_perf", "sysctl"), ("rapl_powercap", "chmod")):
+    for source, word in (("rapl_perf", "sysctl"), ("rapl_powercap", "chmod a+r")):
         before = as_user("stat", "--sources", source, "--", "true")
         if before.returncode != 125:
             wrong.append(f"{source} was readable before the remedy")

@@ -47,14 +47,14 @@ TEST_P(Wrap, AddsTheStepAndNothingElse) {
 
 INSTANTIATE_TEST_SUITE_P(
     Table, Wrap,
-    testing::Values(
-        WrapCase{"none", range32, 100, 350, 250},
-        WrapCase{"32 bits", range32, range32 - 10, 20, 30},
-        WrapCase{"32 bits, to zero", range32, range32 - 1, 0, 1},
-        WrapCase{"microjoules", 262'143'328'851, 262'143'328'850, 9, 10},
-        WrapCase{"64 bits", 0, ~std::uint64_t{0} - 1, 8, 10},
-        // TPMI through perf: the count falls by a whole range and may go below zero.
-        WrapCase{"TPMI", range32 * 262'143, 5000, 5000 + 300 - range32 * 262'143, 300}));
+    testing::Values(WrapCase{"none", range32, 100, 350, 250},
+                    WrapCase{"32 bits", range32, range32 - 10, 20, 30},
+                    WrapCase{"32 bits, to zero", range32, range32 - 1, 0, 1},
+                    WrapCase{"microjoules", 262'143'328'851, 262'143'328'850, 9, 10},
+                    WrapCase{"64 bits", 0, ~std::uint64_t{0} - 1, 8, 10},
+                    // TPMI through perf: the count falls by a whole range and may go below zero.
+                    WrapCase{"TPMI", range32 * 262'143, 5000, 5000 + 300 - range32 * 262'143,
+                             300}));
 
 TEST(Counter, EachChannelHasItsOwnRange) {
   Counter package(channel(range32));

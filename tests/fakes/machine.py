@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import wattring as wr
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 UNIT_J = 2.0**-14
 UNIT_NJ = 61035
@@ -16,7 +19,7 @@ EVENTS = {"package": "energy-pkg", "core": "energy-cores", "dram": "energy-ram"}
 
 
 class FakeMachine:
-    """Two packages (or one) with package, core and dram counters, through msr, powercap and perf."""
+    """Packages with package, core and dram counters, through msr, powercap and perf."""
 
     def __init__(self, root: Path, packages: int = 1, model: int = 0x5E) -> None:
         self.root = root

@@ -176,9 +176,7 @@ def test_100_joules_are_100_joules(machine: FakeMachine, wait_rows: Wait, source
         assert measured.notes.get("package-0", []) == ["the counter stood still at one end"]
 
 
-def test_a_reset_is_marked_and_nothing_is_invented(
-    machine: FakeMachine, wait_rows: Wait
-) -> None:
+def test_a_reset_is_marked_and_nothing_is_invented(machine: FakeMachine, wait_rows: Wait) -> None:
     """PITFALLS 23."""
     machine.set_count(0, "package", 10**9)
     with wr.Session("1ms", "rapl_msr", environment=machine.environment()) as session:

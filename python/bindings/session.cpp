@@ -96,14 +96,19 @@ std::vector<std::tuple<std::string, std::string, int>> list_types() {
 }
 
 void register_values(py::module_& module) {
-  py::class_<Environment>(module, "Environment")
+  py::class_<Environment>(module, "Environment",
+                          "Where sensors are looked for: roots of /sys, /dev and /proc. For tests.")
       .def(py::init<>())
       .def_static("from_variables", &Environment::from_variables)
       .def_readwrite("sys", &Environment::sys)
       .def_readwrite("dev", &Environment::dev)
       .def_readwrite("proc", &Environment::proc)
       .def_readwrite("simulated", &Environment::simulated);
-  py::class_<Channel>(module, "Channel")
+  py::class_<Channel>(
+      module, "Channel",
+      "One column of a source: name, device (whose energy it is), kind, scale (joules "
+      "per tick), refresh_ns, wrap_s at max_power_w, parent (the channel that already "
+      "contains this energy), note (what the sensor adds to the bounds).")
       .def_readonly("name", &Channel::name)
       .def_readonly("device", &Channel::device)
       .def_readonly("note", &Channel::note)
@@ -116,14 +121,19 @@ void register_values(py::module_& module) {
       .def_readonly("refresh_ns", &Channel::refresh_ns)
       .def_readonly("max_power_w", &Channel::max_power_w)
       .def_property_readonly("wrap_s", &Channel::wrap_s);
-  py::class_<Skipped>(module, "Skipped")
+  py::class_<Skipped>(module, "Skipped",
+                      "Something that was not taken: source, channel (empty: the whole source), "
+                      "code, reason, remedy.")
       .def_readonly("source", &Skipped::source)
       .def_readonly("channel", &Skipped::channel)
       .def_readonly("code", &Skipped::code)
       .def_readonly("reason", &Skipped::reason)
       .def_readonly("remedy", &Skipped::remedy);
-  py::class_<Mark>(module, "Mark").def_readonly("t_ns", &Mark::t_ns);
-  py::class_<ChannelEnergy>(module, "ChannelEnergy")
+  py::class_<Mark>(module, "Mark",
+                   "A settled time stamp: t_ns, and where every counter stood then.")
+      .def_readonly("t_ns", &Mark::t_ns);
+  py::class_<ChannelEnergy>(module, "ChannelEnergy",
+                            "Energy of one counter between two marks, with bounds, in joules.")
       .def_readonly("lower_j", &ChannelEnergy::lower_j)
       .def_readonly("value_j", &ChannelEnergy::value_j)
       .def_readonly("upper_j", &ChannelEnergy::upper_j)
@@ -140,7 +150,7 @@ void register_session(py::module_& module) {
   module.def("source_types", &list_types);
   module.def("probe", &probe, py::arg("env"), py::arg("source"));
   using Release = py::call_guard<py::gil_scoped_release>;
-  py::class_<Session>(module, "Session", py::is_final())
+  py::class_<Session>(module, "Session", py::is_final(), "The native part of wattring.Session.")
       .def(py::init([](const Environment& env, const std::vector<std::string>& sources,
                        std::int64_t period_ns, std::size_t rows, int cpu, int priority) {
              return std::make_unique<Session>(

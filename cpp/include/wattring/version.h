@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one place of the version: CMake, the wheel's metadata and `wattring --version` all read it here. */
+/* The one place of the version: CMake, the wheel's metadata and `wattring --version` read it. */
 #ifndef WATTRING_VERSION_H
 #define WATTRING_VERSION_H
 #define WATTRING_VERSION "0.1.0"

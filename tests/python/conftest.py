@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-import time
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,11 +13,14 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fakes.machine import FakeMachine
+from fakes.perf import FakePerf, compile_library
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterator
 
-    import wattring as wr
+# What the caller measures with is none of the tests' business.
+for name in [n for n in os.environ if n.startswith("WATTRING_")]:
+    del os.environ[name]
 
 
 @pytest.fixture
@@ -25,14 +29,22 @@ def machine(tmp_path: Path) -> FakeMachine:
 
 
 @pytest.fixture
-def wait_rows() -> Callable[[wr.Session, str, int], None]:
-    """Wait until a source has that many more rows."""
+def open_folder() -> Iterator[Path]:
+    """A folder that any user may enter, unlike tmp_path."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
 
-    def wait(session: wr.Session, source: str, rows: int = 3) -> None:
-        wanted = session.stats[source]["samples"] + rows
-        deadline = time.monotonic() + 20
-        while session.stats[source]["samples"] < wanted:
-            assert time.monotonic() < deadline, "the sampler stands still"
-            time.sleep(0.001)
 
-    return wait
+@pytest.fixture(scope="session")
+def perf_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_library(tmp_path_factory.mktemp("fake_perf"))
+
+
+@pytest.fixture
+def perf(perf_library: Path) -> Iterator[FakePerf]:
+    """Perf events of this test's own."""
+    fake = FakePerf(perf_library)
+    fake.configure()
+    yield fake
+    fake.forget()

@@ -56,6 +56,7 @@ class Interrupts:
     def __init__(self) -> None:
         self.child: subprocess.Popen[bytes] | None = None
         self.stopped = False
+        self.terminated = False
 
     @contextlib.contextmanager
     def installed(self) -> Iterator[None]:
@@ -70,7 +71,12 @@ class Interrupts:
     def _on_signal(self, number: int, _frame: object) -> None:
         self.stopped = True
         # The terminal sends Ctrl-C to the command as well; SIGTERM came to wattring alone.
-        if number == signal.SIGTERM and self.child is not None:
+        self.terminated |= number == signal.SIGTERM
+        self.pass_on()
+
+    def pass_on(self) -> None:
+        """Hand a SIGTERM on, also one that came before the command was there."""
+        if self.terminated and self.child is not None:
             self.child.terminate()
 
 
@@ -121,6 +127,7 @@ def run_once(
     t_begin_ns = _core.now_ns()
     with subprocess.Popen(command) as child:
         interrupts.child = child
+        interrupts.pass_on()
         # Settling waits for samples, and must not delay seeing the command's end.
         settling = threading.Thread(target=lambda: marks.append(session.mark(t_begin_ns)))
         settling.start()

@@ -70,6 +70,33 @@ double between(const Edge& a, const Edge& b, double refresh_ns, std::uint64_t qu
   return t_ns < last_still.t_ns ? line(a, last_still, t_ns) : line(last_still, b, t_ns);
 }
 
+// The last update before a time, or the oldest row in its place, and the first update after it.
+struct Neighbours {
+  Edge before;
+  std::optional<Edge> after = std::nullopt;
+  bool adjacent = true;  // no other update lies between the two
+
+  void add(const Edge& edge, double t_ns, bool usable) {
+    if (after) {
+      return;
+    }
+    if (!usable) {
+      adjacent = false;
+    } else if (edge.t_ns <= t_ns) {
+      before = edge;
+      adjacent = true;
+    } else {
+      after = edge;
+    }
+  }
+};
+
+// A reading whose two time stamps lie far apart (the sampler was interrupted in between) says
+// little about when its update was.
+bool was_quick(const Rows& rows, std::size_t i, const Channel& channel) {
+  return rows.t_end(i) - rows.t_begin(i) <= channel.refresh_ns / 4;
+}
+
 }  // namespace
 
 std::int64_t patience_ns(const Channel& channel) noexcept {
@@ -87,9 +114,9 @@ Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std:
   double upper = infinite;
   std::int64_t still_until_ns = 0;  // newest of the readings after t, as long as none differs
   std::uint64_t still_value = 0;
-  // The last update before t, or the oldest row in its place, and the first after it.
-  Edge before{static_cast<double>(rows.t_end(0)), rows.reading(0, index)};
-  std::optional<Edge> after;
+  const Edge oldest{static_cast<double>(rows.t_end(0)), rows.reading(0, index)};
+  Neighbours any{.before = oldest};
+  Neighbours quick{.before = oldest};
   for_pairs(rows, index, [&](Pair pair) {
     const std::uint64_t step = rows.reading(pair.second, index) - rows.reading(pair.first, index);
     if (step == 0) {
@@ -101,11 +128,8 @@ Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std:
     }
     step_divisor = std::gcd(step_divisor, step);
     const Edge edge = edge_of(rows, index, channel, pair);
-    if (edge.t_ns <= t) {
-      before = edge;
-    } else if (!after) {
-      after = edge;
-    }
+    any.add(edge, t, true);
+    quick.add(edge, t, was_quick(rows, pair.second, channel));
     if (upper == infinite && rows.t_begin(pair.first) >= t_ns) {
       upper = static_cast<double>(rows.reading(pair.second, index));
     }
@@ -120,10 +144,11 @@ Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std:
     standing.still = true;
   }
 
-  const double value =
-      after && after->t_ns > before.t_ns
-          ? between(before, *after, static_cast<double>(channel.refresh_ns), quantum, t)
-          : static_cast<double>(lower);
+  const Neighbours& chosen = quick.after ? quick : any;
+  const auto refresh_ns = static_cast<double>(chosen.adjacent ? channel.refresh_ns : 0);
+  const double value = chosen.after && chosen.after->t_ns > chosen.before.t_ns
+                           ? between(chosen.before, *chosen.after, refresh_ns, quantum, t)
+                           : static_cast<double>(lower);
   standing.lower_j = static_cast<double>(lower) * channel.scale;
   standing.upper_j = upper * channel.scale;
   standing.value_j = std::clamp(value * channel.scale, standing.lower_j, standing.upper_j);

@@ -221,3 +221,19 @@ def test_a_long_command_outlives_the_ring() -> None:
     document = json.loads(done.stderr)
     assert document["stats"]["simulated"]["samples"] > 65_536, "the window was too short to tell"
     assert inside(document["runs"][0], 20, 80, "package-0")
+
+
+def test_a_full_disk_loses_nothing() -> None:
+    done = run(*simulated("-o", "/dev/full", "--", "true"))
+    assert done.returncode == 125
+    assert "package-0" in done.stderr
+    assert "No space left" in done.stderr.splitlines()[-1]
+
+
+def test_rubbish_in_a_counter_file_is_named(machine: FakeMachine) -> None:
+    for path in (machine.root / "sys/class/powercap").glob("*/energy_uj"):
+        path.write_text("rubbish\n")
+    done = run("stat", "--sources", "rapl_powercap", "--", "true", env=machine.variables())
+    assert done.returncode == 125
+    assert len(done.stderr.splitlines()) == 1
+    assert "holds no energy" in done.stderr

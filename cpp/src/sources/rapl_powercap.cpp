@@ -100,8 +100,8 @@ class RaplPowercap final : public Source {
       add(opening, root, zone);
     }
     if (channels_.empty() && !found_) {
-      throw Error(Errc::unsupported, "no zone in " + root + " can be used",
-                  "`wattring list` names each zone's reason");
+      throw Error(Errc::unsupported,
+                  "no zone in " + root + " can be used: " + opening.skipped.front().reason);
     }
   }
 

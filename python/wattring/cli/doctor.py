@@ -43,8 +43,10 @@ for one group, until reboot (log in again afterwards):
   sudo chmod g+r /sys/class/powercap/*/energy_uj
 for everybody, until reboot:
   sudo sh -c 'chmod a+r /sys/class/powercap/*/energy_uj'
-at every boot, as /etc/tmpfiles.d/wattring.conf:
-  z /sys/class/powercap/*/energy_uj 0440 root power""",
+for that group at every boot, as /etc/udev/rules.d/60-wattring.rules:
+  SUBSYSTEM=="powercap", ACTION=="add", \\
+    RUN+="/bin/chgrp power /sys%p/energy_uj", RUN+="/bin/chmod g+r /sys%p/energy_uj"
+""",
     "rapl_msr": """\
 better use rapl_perf: the msr device needs CAP_SYS_RAWIO, which is as good as root:
   sudo chmod o+r /dev/cpu/*/msr
@@ -107,7 +109,7 @@ def fix(source: SourceInfo) -> str:
     if source.status == "denied":
         python = os.path.realpath(sys.executable)
         user = os.environ.get("USER", "$USER")
-        return FIXES[source.name].format(python=python, user=user)
+        return FIXES[source.name].format(python=python, user=user).rstrip()
     if source.status == "absent":
         return MODULES[source.name]
     return source.remedy

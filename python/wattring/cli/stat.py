@@ -5,19 +5,19 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import os
 import shlex
 import signal
 import statistics
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wattring import _core
 from wattring.cli import common
 from wattring.durations import parse_duration_ns
-from wattring.errors import InvalidError, WattringError
+from wattring.errors import InvalidError, IoError, StateError
 from wattring.session import Session
 
 if TYPE_CHECKING:
@@ -89,34 +89,45 @@ def run(options: argparse.Namespace) -> int:
         raise InvalidError("no command to measure", "write it behind --: wattring stat -- sleep 1")
     period_ns = parse_duration_ns(options.period)
     session = Session(options.period, common.source_names(options.sources))
-    with contextlib.ExitStack() as stack:
-        report = sys.stderr
-        if options.output:
+    # Before the command runs: a report that has no place to go must not cost an hour of work.
+    report = open_report(options.output) if options.output else None
+    runs: list[tuple[Measurement, int]] = []
+    interrupts = Interrupts()
+    with interrupts.installed(), session:
+        while len(runs) < options.repeat and not interrupts.stopped:
             try:
-                report = stack.enter_context(Path(options.output).open("w", encoding="utf-8"))
+                runs.append(run_once(session, command, interrupts))
             except OSError as error:
-                raise WattringError(f"{options.output}: {error.strerror}") from None
-        runs: list[tuple[Measurement, int]] = []
-        interrupts = Interrupts()
-        with interrupts.installed(), session:
-            while len(runs) < options.repeat and not interrupts.stopped:
-                try:
-                    runs.append(run_once(session, command, interrupts))
-                except OSError as error:
-                    print(f"wattring: {command[0]}: {error.strerror}", file=sys.stderr)
-                    return 127 if isinstance(error, FileNotFoundError) else 126
-        text = (
-            common.dump(as_dict(command, period_ns, session, runs))
-            if options.json
-            else as_table(command, period_ns, session, runs)
-        )
-        try:
-            print(text, file=report, flush=True)
-        except OSError as error:
-            # What was measured must not be lost with the disk's space.
-            print(text, file=sys.stderr)
-            raise WattringError(f"{options.output}: {error.strerror}") from None
+                print(f"wattring: {command[0]}: {error.strerror}", file=sys.stderr)
+                return 127 if isinstance(error, FileNotFoundError) else 126
+    text = (
+        common.dump(as_dict(command, period_ns, session, runs))
+        if options.json
+        else as_table(command, period_ns, session, runs)
+    )
+    if report is None:
+        print(text, file=sys.stderr)
+    else:
+        write_report(report, options.output, text)
     return next((status for _, status in runs if status != 0), 0)
+
+
+def open_report(path: str) -> int:
+    """Open the file of -o, empty."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise IoError(f"{path}: {error.strerror}") from None
+
+
+def write_report(descriptor: int, path: str, text: str) -> None:
+    """Write the file of -o; what does not fit there goes to stderr, so that it is not lost."""
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        print(text, file=sys.stderr)
+        raise IoError(f"{path}: {error.strerror}") from None
 
 
 def run_once(
@@ -136,7 +147,7 @@ def run_once(
         interrupts.child = None
     settling.join()
     if not marks:
-        raise WattringError("the begin of the command could not be settled")
+        raise StateError("the begin of the command could not be settled")
     measurement = session.between(marks[0], session.mark(t_end_ns))
     return measurement, status if status >= 0 else 128 - status
 

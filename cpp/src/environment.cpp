@@ -108,9 +108,20 @@ std::uint64_t read_number(const std::string& path) {
   }
   const std::optional<std::uint64_t> number = parse_number(*text);
   if (!number) {
-    throw Error(Errc::unsupported, path + " holds no number: '" + text->substr(0, 40) + "'");
+    std::string shown = text->substr(0, 40);
+    std::replace_if(shown.begin(), shown.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+    throw Error(Errc::unsupported, path + " holds no number: '" + shown + "'");
   }
   return *number;
+}
+
+void require_permission(const std::string& path) {
+  const File file = File::open_readonly(path);
+  const int error_number = errno;
+  if (!file && errc_of_errno(error_number) == Errc::denied) {
+    throw Error(Errc::denied, path + ": " + errno_text(error_number),
+                "a container's security profile may hide it: measure outside, or let it through");
+  }
 }
 
 std::vector<std::string> list_directory(const std::string& path) {

@@ -39,6 +39,10 @@ std::optional<std::string> read_text(const std::string& path);
 std::uint64_t read_number(const std::string& path);
 std::optional<std::uint64_t> parse_number(const std::string& text);
 
+// For what looks absent and may only be hidden. Throws Error(denied) when it is permission that
+// lacks.
+void require_permission(const std::string& path);
+
 // Names in a directory, sorted; empty when it can't be read (errno set).
 std::vector<std::string> list_directory(const std::string& path);
 

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <limits>
 #include <numeric>
-#include <optional>
 #include <string>
 
 #include "clock.hpp"
@@ -70,31 +69,47 @@ double between(const Edge& a, const Edge& b, double refresh_ns, std::uint64_t qu
   return t_ns < last_still.t_ns ? line(a, last_still, t_ns) : line(last_still, b, t_ns);
 }
 
-// The last update before a time, or the oldest row in its place, and the first update after it.
-struct Neighbours {
-  Edge before;
-  std::optional<Edge> after = std::nullopt;
-  bool adjacent = true;  // no other update lies between the two
+// Updates in the order of time, to be interpolated between.
+class Edges {
+ public:
+  explicit Edges(const Edge& oldest) { edges_.push_back({oldest, true}); }
+  void add(const Edge& edge, bool quick) { edges_.push_back({edge, quick}); }
 
-  void add(const Edge& edge, double t_ns, bool usable) {
-    if (after) {
-      return;
+  // Energy at t in ticks. Edges that are dated badly are left out, but for those with no good one
+  // behind them: which ones are used does not depend on t, so that energy never runs backwards.
+  double at(double t_ns, double refresh_ns, std::uint64_t quantum) const {
+    std::size_t last_quick = edges_.size() - 1;
+    while (last_quick > 0 && !edges_[last_quick].quick) {
+      --last_quick;
     }
-    if (!usable) {
-      adjacent = false;
-    } else if (edge.t_ns <= t_ns) {
-      before = edge;
-      adjacent = true;
-    } else {
-      after = edge;
+    const Edge* before = &edges_.front().edge;
+    bool adjacent = true;
+    for (std::size_t i = 1; i < edges_.size(); ++i) {
+      const Edge& edge = edges_[i].edge;
+      if (!edges_[i].quick && i < last_quick) {
+        adjacent = false;
+      } else if (edge.t_ns <= t_ns) {
+        before = &edge;
+        adjacent = true;
+      } else if (edge.t_ns > before->t_ns) {
+        return between(*before, edge, adjacent ? refresh_ns : 0, quantum, t_ns);
+      }
     }
+    return static_cast<double>(before->value);
   }
+
+ private:
+  struct Dated {
+    Edge edge;
+    bool quick;
+  };
+  std::vector<Dated> edges_;
 };
 
 // A reading whose two time stamps lie far apart (the sampler was interrupted in between) says
 // little about when its update was.
-bool was_quick(const Rows& rows, std::size_t i, const Channel& channel) {
-  return rows.t_end(i) - rows.t_begin(i) <= channel.refresh_ns / 4;
+bool is_quick(std::int64_t sweep_ns, const Channel& channel) {
+  return sweep_ns <= channel.refresh_ns / 4;
 }
 
 }  // namespace
@@ -104,7 +119,6 @@ std::int64_t patience_ns(const Channel& channel) noexcept {
 }
 
 Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std::int64_t t_ns) {
-  const auto t = static_cast<double>(t_ns);
   std::uint64_t lower = 0;
   for (std::size_t i = 0; i < rows.size() && rows.t_end(i) <= t_ns; ++i) {
     lower = rows.reading(i, index);  // of a failed reading: the last good one, which holds as well
@@ -114,23 +128,25 @@ Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std:
   double upper = infinite;
   std::int64_t still_until_ns = 0;  // newest of the readings after t, as long as none differs
   std::uint64_t still_value = 0;
-  const Edge oldest{static_cast<double>(rows.t_end(0)), rows.reading(0, index)};
-  Neighbours any{.before = oldest};
-  Neighbours quick{.before = oldest};
+  bool spoiled = false;  // by a reset, or a stall that may hide a wrap, before anything was proven
+  Edges edges({static_cast<double>(rows.t_end(0)), rows.reading(0, index)});
   for_pairs(rows, index, [&](Pair pair) {
+    if (rows.t_end(pair.second) > t_ns &&
+        (rows.marks(pair.second, index) & (row::reset | row::ambiguous)) != 0) {
+      spoiled = true;  // from here on readings lack an unknown amount
+    }
     const std::uint64_t step = rows.reading(pair.second, index) - rows.reading(pair.first, index);
     if (step == 0) {
-      if (rows.t_begin(pair.first) >= t_ns) {
+      if (!spoiled && rows.t_begin(pair.first) >= t_ns) {
         still_until_ns = rows.t_begin(pair.second);
         still_value = rows.reading(pair.second, index);
       }
       return;
     }
     step_divisor = std::gcd(step_divisor, step);
-    const Edge edge = edge_of(rows, index, channel, pair);
-    any.add(edge, t, true);
-    quick.add(edge, t, was_quick(rows, pair.second, channel));
-    if (upper == infinite && rows.t_begin(pair.first) >= t_ns) {
+    edges.add(edge_of(rows, index, channel, pair),
+              is_quick(rows.t_end(pair.second) - rows.t_begin(pair.second), channel));
+    if (!spoiled && upper == infinite && rows.t_begin(pair.first) >= t_ns) {
       upper = static_cast<double>(rows.reading(pair.second, index));
     }
   });
@@ -144,11 +160,8 @@ Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std:
     standing.still = true;
   }
 
-  const Neighbours& chosen = quick.after ? quick : any;
-  const auto refresh_ns = static_cast<double>(chosen.adjacent ? channel.refresh_ns : 0);
-  const double value = chosen.after && chosen.after->t_ns > chosen.before.t_ns
-                           ? between(chosen.before, *chosen.after, refresh_ns, quantum, t)
-                           : static_cast<double>(lower);
+  const double value =
+      edges.at(static_cast<double>(t_ns), static_cast<double>(channel.refresh_ns), quantum);
   standing.lower_j = static_cast<double>(lower) * channel.scale;
   standing.upper_j = upper * channel.scale;
   standing.value_j = std::clamp(value * channel.scale, standing.lower_j, standing.upper_j);
@@ -173,14 +186,16 @@ std::uint64_t row_after(const Ring& ring, std::int64_t t_ns) noexcept {
 
 std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels,
                             std::int64_t t_ns) {
-  // Enough rows for an update on either side, at any ratio of period and refresh.
+  // Enough rows for an update on either side, at any ratio of period and refresh; the newer half of
+  // the ring tells the period, for its oldest row may go at any moment.
+  const std::uint64_t head = ring.head();
+  const std::uint64_t half = (head - ring.oldest()) / 2;
   std::uint64_t first = 0;
   std::uint64_t last = 0;
-  if (ring.head() > 0 && ring.peek(ring.oldest(), row::t_end_word, first) &&
-      ring.peek(ring.head() - 1, row::t_end_word, last)) {
-    const auto rows_held = static_cast<std::int64_t>(ring.head() - ring.oldest());
-    const std::int64_t mean_ns =
-        std::max<std::int64_t>(1, static_cast<std::int64_t>(last - first) / rows_held);
+  if (head > 0 && ring.peek(head - 1 - half, row::t_end_word, first) &&
+      ring.peek(head - 1, row::t_end_word, last)) {
+    const std::int64_t mean_ns = std::max<std::int64_t>(
+        1, static_cast<std::int64_t>(last - first) / static_cast<std::int64_t>(half + 1));
     std::int64_t slowest_ns = 0;
     for (const Channel& channel : channels) {
       slowest_ns = std::max(slowest_ns, patience_ns(channel));
@@ -219,12 +234,17 @@ bool covered(const Ring& ring, std::span<const Channel> channels, std::int64_t t
     ++first;
   }
   const std::int64_t since_ns = static_cast<std::int64_t>(begin) - t_ns;
+  std::uint64_t end = 0;
+  ring.peek(head - 1, row::t_end_word, end);
   for (std::size_t i = 0; i < channels.size(); ++i) {
+    if (channels[i].kind != Kind::counter || since_ns > patience_ns(channels[i])) {
+      continue;
+    }
     std::uint64_t before = 0;
     std::uint64_t after = 0;
-    if (channels[i].kind == Kind::counter && since_ns <= patience_ns(channels[i]) &&
-        (!ring.peek(first, row::first_reading + i, before) ||
-         !ring.peek(head - 1, row::first_reading + i, after) || before == after)) {
+    if (!ring.peek(first, row::first_reading + i, before) ||
+        !ring.peek(head - 1, row::first_reading + i, after) || before == after ||
+        !is_quick(static_cast<std::int64_t>(end - begin), channels[i])) {
       return false;
     }
   }

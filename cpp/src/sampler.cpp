@@ -74,7 +74,7 @@ void* Sampler::enter(void* self) noexcept {
 
 void Sampler::run() noexcept {
   prepare_thread();
-  const bool alive = take(0);
+  const bool alive = take();
   if (alive) {
     settle();
   }
@@ -90,6 +90,7 @@ void Sampler::prepare_thread() noexcept {
   // At most 15 characters.
   pthread_setname_np(pthread_self(), ("wr-" + name_).substr(0, 15).c_str());
   prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);  // nanoseconds; 0 would mean the default of 50 µs
+  pthread_getcpuclockid(pthread_self(), &cpu_clock_);
   if (options_.cpu >= 0) {
     cpu_set_t cpus;
     CPU_ZERO(&cpus);
@@ -111,26 +112,35 @@ void Sampler::prepare_thread() noexcept {
 void Sampler::loop() noexcept {
   const std::int64_t period_ns = options_.period_ns;
   std::int64_t deadline_ns = now_ns() + period_ns;
+  // Deadlines that lie in the past are counted and left out; the row behind them says so.
+  const auto skip_until = [&](std::int64_t t_ns) -> std::uint64_t {
+    if (period_ns == 0) {
+      deadline_ns = t_ns;
+      return 0;
+    }
+    if (t_ns < deadline_ns) {
+      return 0;
+    }
+    const std::int64_t skipped = (t_ns - deadline_ns) / period_ns + 1;
+    missed_.add(static_cast<std::uint64_t>(skipped));
+    deadline_ns += skipped * period_ns;
+    return row::gap;
+  };
   std::uint64_t status = 0;
   while (!stop_.rung()) {
     if (t_end_ < deadline_ns) {
       stop_.sleep_until(deadline_ns);
     }
-    // take() reads the clock first thing; a sleep that ended early shows there.
-    if (!take(status)) {
-      return;
-    }
+    t_begin_ = now_ns();
     lateness_.add(t_begin_ - deadline_ns);
     deadline_ns += period_ns;
-    status = 0;
-    if (period_ns == 0) {
-      deadline_ns = t_end_;
-    } else if (t_end_ >= deadline_ns) {
-      const std::int64_t skipped = (t_end_ - deadline_ns) / period_ns + 1;
-      missed_.add(static_cast<std::uint64_t>(skipped));
-      deadline_ns += skipped * period_ns;
-      status = row::gap;
+    status |= skip_until(t_begin_);
+    const std::uint64_t before = samples_.get();
+    if (!sweep(status)) {
+      return;
     }
+    // A sweep that has yet to be done again leaves a hole as well.
+    status = (samples_.get() == before ? row::gap : 0) | skip_until(t_end_);
   }
   settle();
 }
@@ -145,7 +155,7 @@ void Sampler::settle() noexcept {
       fastest_ns = std::min(fastest_ns, refresh_ns);
     }
   }
-  if (slowest_ns == 0 || !take(0)) {
+  if (slowest_ns == 0 || !take()) {
     return;
   }
   const std::int64_t until_ns = t_begin_ + std::min(4 * slowest_ns, longest_settle_ns);
@@ -164,15 +174,19 @@ void Sampler::settle() noexcept {
   };
   while (t_end_ < until_ns && !all_moved()) {
     sleep_for(fastest_ns / 4);
-    if (!take(0)) {
+    if (!take()) {
       return;
     }
   }
 }
 
-bool Sampler::take(std::uint64_t status) noexcept {
-  sweep_.clear();
+bool Sampler::take() noexcept {
   t_begin_ = now_ns();
+  return sweep(0);
+}
+
+bool Sampler::sweep(std::uint64_t status) noexcept {
+  sweep_.clear();
   const ReadStatus outcome = source_->read(sweep_);
   t_end_ = now_ns();
   read_time_.add(t_end_ - t_begin_);
@@ -227,12 +241,16 @@ SamplerStats Sampler::stats() const {
   };
   fill(lateness_, stats.lateness_ns);
   fill(read_time_, stats.read_ns);
+  if (!ready_.rung()) {
+    return stats;
+  }
   std::int64_t cpu_ns = cpu_ns_.load(std::memory_order_relaxed);
-  clockid_t clock;
-  // While the thread is not joined its clock can be asked for, ended or not.
-  if (cpu_ns == 0 && joinable_ && getpid() == owner_ &&
-      pthread_getcpuclockid(thread_, &clock) == 0) {
-    cpu_ns = thread_cpu_ns(clock);
+  if (cpu_ns == 0) {
+    // The clock of a thread that has ended meanwhile reads 0, and so does another process's.
+    cpu_ns = thread_cpu_ns(cpu_clock_);
+  }
+  if (cpu_ns == 0) {
+    cpu_ns = cpu_ns_.load(std::memory_order_relaxed);
   }
   stats.cpu_s = static_cast<double>(cpu_ns) * 1e-9;
   stats.refused = refused_;

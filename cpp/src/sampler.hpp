@@ -83,8 +83,10 @@ class Sampler {
   void loop() noexcept;
   // Polls quickly until every counter has moved since the first of these rows.
   void settle() noexcept;
-  // One sweep into one row; false when the device is gone.
-  bool take(std::uint64_t status) noexcept;
+  // One row, now; false when the device is gone.
+  bool take() noexcept;
+  // One sweep, begun at t_begin_, into one row.
+  bool sweep(std::uint64_t status) noexcept;
   bool push(ReadStatus outcome, std::uint64_t status) noexcept;
 
   std::string name_;
@@ -107,7 +109,8 @@ class Sampler {
   std::atomic<bool> gone_{false};
   std::atomic<int> last_errno_{0};
   std::atomic<std::int64_t> cpu_ns_{0};  // set when the thread ends
-  std::string refused_;                  // written before ready_ rings
+  std::string refused_;                  // this and the clock are written before ready_ rings
+  clockid_t cpu_clock_{};
   Tally samples_;
   Tally missed_;
   Tally retries_;

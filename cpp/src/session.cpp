@@ -84,15 +84,18 @@ Session::Session(const Environment& env, const std::vector<std::string>& sources
 
 void Session::check_period(const OpenedSource& opened) const {
   const auto period_s = static_cast<double>(options_.period_ns) * 1e-9;
+  const Channel* quickest = nullptr;  // to wrap
   for (const Channel& channel : opened.source->channels()) {
-    const double limit_s = channel.wrap_s() / 2;
-    if (limit_s > 0 && period_s > limit_s) {
-      throw Error(Errc::invalid,
-                  "period " + in_seconds(period_s) + " is too long: " + channel.name + " of " +
-                      opened.name + " can wrap every " + in_seconds(channel.wrap_s()) + " at " +
-                      std::to_string(static_cast<int>(channel.max_power_w)) + " W",
-                  "ask for at most " + in_seconds(limit_s));
+    if (channel.wrap_s() > 0 && (quickest == nullptr || channel.wrap_s() < quickest->wrap_s())) {
+      quickest = &channel;
     }
+  }
+  if (quickest != nullptr && period_s > quickest->wrap_s() / 2) {
+    throw Error(Errc::invalid,
+                "period " + in_seconds(period_s) + " is too long: " + quickest->name + " of " +
+                    opened.name + " can wrap every " + in_seconds(quickest->wrap_s()) + " at " +
+                    std::to_string(static_cast<int>(quickest->max_power_w)) + " W",
+                "ask for at most " + in_seconds(quickest->wrap_s() / 2));
   }
   const double cost_s = static_cast<double>(read_cost_ns(*opened.source)) * 1e-9;
   if (period_s < cost_s) {
@@ -148,7 +151,7 @@ Mark Session::mark(std::int64_t t_ns) const {
     throw Error(Errc::invalid, "time stamp " + std::to_string(t_ns) + " lies in the future",
                 "take it from time.monotonic_ns()");
   }
-  Mark mark{.t_ns = t_ns, .sources = {}};
+  Mark mark{.t_ns = t_ns, .sources = {}, .session = identity_};
   for (const auto& sampler : samplers_) {
     Mark::PerSource source;
     for (std::size_t i = 0; i < sampler->channels().size(); ++i) {
@@ -172,6 +175,9 @@ Mark Session::mark(std::int64_t t_ns) const {
 
 std::vector<std::vector<ChannelEnergy>> Session::between(const Mark& from, const Mark& to) const {
   require_own_process();
+  if (from.session != identity_ || to.session != identity_) {
+    throw Error(Errc::invalid, "a mark of another session", "take both marks from one session");
+  }
   if (to.t_ns < from.t_ns) {
     throw Error(Errc::invalid, "the window ends before it begins");
   }

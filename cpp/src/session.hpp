@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -35,6 +36,7 @@ struct Mark {
   };
   std::int64_t t_ns = 0;
   std::vector<PerSource> sources;
+  std::shared_ptr<const char> session;  // whose mark it is; only compared
 };
 
 // The samplers of one process under one start and stop and one clock.
@@ -65,10 +67,11 @@ class Session {
   void check_period(const OpenedSource& opened) const;
 
   SamplerOptions options_;
+  std::shared_ptr<const char> identity_ = std::make_shared<const char>();
   std::vector<std::unique_ptr<Sampler>> samplers_;
   std::vector<Skipped> skipped_;
   pid_t owner_ = 0;
-  bool started_ = false;
+  std::atomic<bool> started_{false};
   std::mutex starting_;  // start() and stop() may be called from any thread
 };
 

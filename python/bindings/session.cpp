@@ -148,8 +148,8 @@ void register_values(py::module_& module) {
 void register_session(py::module_& module) {
   register_values(module);
   module.def("source_types", &list_types);
-  module.def("probe", &probe, py::arg("env"), py::arg("source"));
   using Release = py::call_guard<py::gil_scoped_release>;
+  module.def("probe", &probe, py::arg("env"), py::arg("source"), Release());
   py::class_<Session>(module, "Session", py::is_final(), "The native part of wattring.Session.")
       .def(py::init([](const Environment& env, const std::vector<std::string>& sources,
                        std::int64_t period_ns, std::size_t rows, int cpu, int priority) {
@@ -159,7 +159,7 @@ void register_session(py::module_& module) {
                      .period_ns = period_ns, .rows = rows, .cpu = cpu, .priority = priority});
            }),
            py::arg("env"), py::arg("sources"), py::arg("period_ns"), py::arg("rows"),
-           py::arg("cpu"), py::arg("priority"))
+           py::arg("cpu"), py::arg("priority"), Release())
       .def("start", &Session::start, Release())
       .def("stop", &Session::stop, Release())
       .def_property_readonly("running", &Session::running)

@@ -7,7 +7,15 @@ import re
 
 from wattring.errors import InvalidError
 
-_UNITS_NS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9}
+_UNITS_NS = {
+    "ns": 1,
+    "us": 10**3,
+    "µs": 10**3,  # micro sign
+    "μs": 10**3,  # Greek letter
+    "ms": 10**6,
+    "s": 10**9,
+    "min": 60 * 10**9,
+}
 _PATTERN = re.compile(r"\s*([0-9]*\.?[0-9]+(?:e-?[0-9]+)?)\s*([a-zµ]*)\s*", re.IGNORECASE)
 
 
@@ -26,7 +34,10 @@ def parse_duration_ns(duration: str | float) -> int:
             raise InvalidError(f"{duration!r} is no duration", remedy)
         ns = float(match[1]) * _UNITS_NS[unit]
     elif isinstance(duration, int | float) and not isinstance(duration, bool):
-        ns = float(duration) * 1e9
+        try:
+            ns = float(duration) * 1e9
+        except OverflowError:
+            ns = math.inf
     else:
         raise InvalidError(f"{duration!r} is no duration", remedy)
     if not math.isfinite(ns) or ns < 1 or ns > 1e18:

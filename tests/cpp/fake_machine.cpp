@@ -2,14 +2,10 @@
 #include "fake_machine.hpp"
 
 #include <fcntl.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstdio>
 #include <cstdlib>
 #include <fstream>
-#include <vector>
 
 namespace wattring {
 
@@ -18,6 +14,8 @@ namespace fs = std::filesystem;
 FakeMachine::FakeMachine(const std::string& vendor, int family, int model) {
   std::string path = (fs::temp_directory_path() / "wattring-XXXXXX").string();
   root_ = mkdtemp(path.data());
+  // Open to all, so that a test of permissions meets those of the file it is about.
+  fs::permissions(root_, fs::perms{0755});
   write("proc/cpuinfo", "processor\t: 0\nvendor_id\t: " + vendor +
                             "\ncpu family\t: " + std::to_string(family) +
                             "\nmodel\t\t: " + std::to_string(model) + "\nmodel name\t: Fake\n");
@@ -36,6 +34,18 @@ void FakeMachine::cpu(int id, int package, int die, int core) {
   write(topology + "core_id", std::to_string(core));
   cpus_ += (cpus_.empty() ? "" : ",") + std::to_string(id);
   write(base + "online", cpus_);
+}
+
+void FakeMachine::two_packages() {
+  for (int id = 0; id < 4; ++id) {
+    cpu(id, id / 2, 0, id % 2);
+  }
+}
+
+void FakeMachine::two_dies() {
+  for (int id = 0; id < 4; ++id) {
+    cpu(id, 0, id / 2, id);
+  }
 }
 
 void FakeMachine::write(const std::string& name, const std::string& text) const {
@@ -64,13 +74,19 @@ void FakeMachine::zone(const std::string& directory, const std::string& name,
 }
 
 void FakeMachine::set_energy_uj(const std::string& directory, const std::string& text) const {
-  // In place: a reader holds the file open, as it holds a sysfs attribute open.
-  std::fstream file(root_ / "sys/class/powercap" / directory / "energy_uj");
-  file << text << '\n';
+  // In place and in one system call: a reader holds the file open, as it holds a sysfs attribute
+  // open, and must never see half a number. What a longer number leaves behind comes after the
+  // newline.
+  const std::string line = text + '\n';
+  const int fd = ::open(path("sys/class/powercap/" + directory + "/energy_uj").c_str(), O_WRONLY);
+  if (pwrite(fd, line.data(), line.size(), 0) != static_cast<ssize_t>(line.size())) {
+    std::abort();
+  }
+  close(fd);
 }
 
 void FakeMachine::perf_pmu(const std::string& cpumask) const {
-  write("sys/bus/event_source/devices/power/type", "23");
+  write("sys/bus/event_source/devices/power/type", std::to_string(fake_perf::type));
   write("sys/bus/event_source/devices/power/cpumask", cpumask);
 }
 
@@ -83,80 +99,21 @@ void FakeMachine::perf_event(const std::string& name, int config) const {
 
 void FakeMachine::remove(const std::string& name) const {
   if (fs::is_regular_file(root_ / name)) {
-    fs::resize_file(root_ / name, 0);
+    truncate(name);
   }
   fs::remove_all(root_ / name);
 }
 
+void FakeMachine::truncate(const std::string& name) const { fs::resize_file(root_ / name, 0); }
+
 Environment FakeMachine::environment() const {
   Environment env;
-  env.sys = (root_ / "sys").string();
-  env.dev = (root_ / "dev").string();
-  env.proc = (root_ / "proc").string();
+  env.sys = path("sys");
+  env.dev = path("dev");
+  env.proc = path("proc");
   env.perf_open = fake_perf::open;
   env.perf_read = fake_perf::read;
   return env;
 }
 
-namespace fake_perf {
-namespace {
-struct Event {
-  int cpu;
-  std::uint64_t config;
-};
-std::map<std::pair<int, std::uint64_t>, std::uint64_t> values;
-std::map<std::uint64_t, int> refused;
-std::map<int, std::vector<Event>> groups;  // by the leader's descriptor
-int read_error = 0;
-int open_count = 0;
-}  // namespace
-
-void reset() {
-  values.clear();
-  refused.clear();
-  groups.clear();
-  read_error = 0;
-  open_count = 0;
-}
-void set(int cpu, std::uint64_t config, std::uint64_t value) { values[{cpu, config}] = value; }
-void refuse(std::uint64_t config, int error_number) { refused[config] = error_number; }
-void fail_reads(int error_number) { read_error = error_number; }
-int opened() { return open_count; }
-
-int open(perf_event_attr* attr, pid_t pid, int cpu, int group_fd, unsigned long) {
-  // What the kernel's PMU insists on.
-  if (attr->type != 23 || pid != -1 || attr->sample_period != 0 || attr->exclude_kernel != 0) {
-    errno = EINVAL;
-    return -1;
-  }
-  if (refused[attr->config] != 0) {
-    errno = refused[attr->config];
-    return -1;
-  }
-  ++open_count;
-  const int fd = eventfd(0, 0);
-  groups[group_fd < 0 ? fd : group_fd].push_back({cpu, attr->config});
-  return fd;
-}
-
-ssize_t read(int fd, void* to, std::size_t bytes) {
-  if (read_error != 0) {
-    errno = read_error;
-    return read_error == -1 ? 0 : -1;
-  }
-  const std::vector<Event>& events = groups.at(fd);
-  const std::size_t size = (1 + events.size()) * sizeof(std::uint64_t);
-  if (bytes < size) {
-    errno = ENOSPC;
-    return -1;
-  }
-  auto* words = static_cast<std::uint64_t*>(to);
-  words[0] = events.size();
-  for (std::size_t i = 0; i < events.size(); ++i) {
-    words[1 + i] = values[{events[i].cpu, events[i].config}];
-  }
-  return static_cast<ssize_t>(size);
-}
-
-}  // namespace fake_perf
 }  // namespace wattring

@@ -32,6 +32,12 @@ def wait_rows(session: wr.Session, source: str, rows: int = 3) -> None:
     wait_until(lambda: session.stats[source]["samples"] >= wanted, f"{rows} more rows")
 
 
+def pause(session: wr.Session, source: str) -> None:
+    """Let some refreshes pass, so that what comes next can't have begun before."""
+    time.sleep(0.006)
+    wait_rows(session, source, 2)
+
+
 def draw(
     session: wr.Session,
     machine: FakeMachine,

@@ -140,9 +140,9 @@ static int refused(const struct perf_event_attr* attr, pid_t pid, int cpu, int g
       flags != PERF_FLAG_FD_CLOEXEC) {
     return EINVAL;
   }
-  if (group_fd >= 0 && (group_fd >= most_files || events[group_fd].number_of_siblings == 0 ||
-                        events[group_fd].number_of_siblings == most_siblings ||
-                        events[group_fd].cpu != cpu)) {
+  if (group_fd >= 0 &&
+      (group_fd >= most_files || events[group_fd].number_of_siblings == 0 ||
+       events[group_fd].number_of_siblings == most_siblings || events[group_fd].cpu != cpu)) {
     return EINVAL;
   }
   return 0;

@@ -63,6 +63,7 @@ class FakeMachine:
         for place in range(self._places):
             self._make_msr(place)
             self._make_zones(place)
+        for place in range(1 if mirrored else self._places):
             for domain in domains:
                 # Far from one another: equal counters would look like mirrors of one.
                 self.set_count(place, domain, 1000 + 50_000_000 * place)
@@ -192,10 +193,12 @@ class FakeMachine:
             self.write(f"{topology}/core_id", str(cpu % 2))
 
     def _make_msr(self, place: int) -> None:
-        path = self.root / f"dev/cpu/{2 * place}/msr"
-        path.parent.mkdir(parents=True)
-        path.touch()
-        self.write_register(2 * place, 0xC0010299 if self.amd else 0x606, 0xA0E03)
+        # Intel's registers are read on the first CPU alone, AMD's cores each on their own.
+        for cpu in (2 * place, 2 * place + 1)[: 2 if self.amd else 1]:
+            path = self.root / f"dev/cpu/{cpu}/msr"
+            path.parent.mkdir(parents=True)
+            path.touch()
+            self.write_register(cpu, 0xC0010299 if self.amd else 0x606, 0xA0E03)
 
     def _make_zones(self, place: int) -> None:
         # Registered in the reverse order, so that numbers in directory names mean nothing.

@@ -5,12 +5,15 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+from typing import Any
 
 import pytest
 
+import wattring as wr
+
 
 def run(program: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(program)]
+    command = [sys.executable, "-W", "ignore:This process", "-c", textwrap.dedent(program)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -71,6 +74,101 @@ def test_multiprocessing(method: str) -> None:
 )
 def test_exit_with_a_running_session(ending: str) -> None:
     done = run(f"import wattring as wr\ns = wr.Session(sources='simulated').start()\n{ending}")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+
+
+def test_subprocesses_while_a_session_runs() -> None:
+    with wr.Session(sources="simulated") as session:
+        t0 = wr.now_ns()
+        starts: list[dict[str, Any]] = [{}, {"close_fds": False}, {"start_new_session": True}]
+        for start in starts:
+            done = subprocess.run(["true"], check=False, timeout=60, **start)
+            assert done.returncode == 0
+        measured = session.energy(t0, wr.now_ns())
+    assert measured.energy_j["dram-0"] > 0
+
+
+def test_forks_while_other_threads_measure() -> None:
+    """Whatever lock those threads hold at the fork, the child neither needs nor waits for it."""
+    done = run(
+        """
+        import os, threading, time, wattring as wr
+        with wr.Session("100us", "simulated") as s:
+            begin, reader, stop = s.mark(), s.reader("simulated"), threading.Event()
+            reader.read()  # imports numpy now: no child gets over a fork in the middle of that
+            def measure():
+                while not stop.is_set():
+                    s.energy(wr.now_ns(), wr.now_ns())
+                    s.samples("simulated")
+                    s.stats
+            threads = [threading.Thread(target=measure) for _ in range(2)]
+            for t in threads:
+                t.start()
+            for _ in range(20):
+                child = os.fork()
+                if child == 0:
+                    for use in (s.mark, reader.read, s.start, lambda: s.between(begin, begin)):
+                        try:
+                            use()
+                            os._exit(1)
+                        except wr.StateError as error:
+                            assert "open a new session" in error.remedy
+                    s.stop()
+                    with wr.Session(sources="simulated") as own:
+                        now = wr.now_ns()
+                        own.energy(now, now)
+                    os._exit(0)
+                assert os.waitpid(child, 0)[1] == 0
+                time.sleep(0.002)
+            stop.set()
+            for t in threads:
+                t.join()
+            print(s.running)
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "True\n"
+
+
+def test_a_child_that_leaves_the_with_block_ends_well() -> None:
+    """And a grandchild, and the parent's samples are untouched by either."""
+    done = run(
+        """
+        import os, sys, wattring as wr
+        with wr.Session(sources="simulated") as s:
+            first = s.samples("simulated")[0].copy()
+            me = os.getpid()
+            child = os.fork()
+            if child == 0:
+                grandchild = os.fork()
+                if grandchild != 0:
+                    sys.exit(os.waitpid(grandchild, 0)[1])
+        if os.getpid() == me:
+            print(os.waitpid(child, 0)[1], s.samples("simulated")[0] == first)
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "0 True\n"
+
+
+@pytest.mark.xfail(
+    sys.version_info < (3, 14), strict=False, reason="threads that want the GIL back are unwound"
+)
+def test_exit_while_daemon_threads_wait_for_energy() -> None:
+    done = run(
+        """
+        import threading, time, wattring as wr
+        s = wr.Session(sources="simulated").start()
+        def measure():
+            while True:
+                now = wr.now_ns()
+                s.energy(now, now)
+        for _ in range(4):
+            threading.Thread(target=measure, daemon=True).start()
+        time.sleep(0.1)
+        """
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 import wattring as wr
-from fakes.driving import draw, wait_rows
+from fakes.driving import draw, pause, wait_rows
 from fakes.machine import FakeMachine
 from fakes.perf import FakePerf
 from fakes.power import SIMULATED, functions_of, true_j
@@ -129,7 +129,7 @@ def test_27_100_joules_are_100_joules(
     with wr.Session("1ms", source, environment=machine.environment()) as session:
         wait_rows(session, source, 3)
         t0 = wr.now_ns()
-        wait_rows(session, source, 2)
+        pause(session, source)
         draw(session, machine, source, "package", 100)
         wait_rows(session, source, 2)
         t1 = wr.now_ns()
@@ -139,9 +139,10 @@ def test_27_100_joules_are_100_joules(
     assert measured.energy_j["package-0"] == pytest.approx(100, abs=2 * 2**-14)
     low, high = measured.bounds_j["package-0"]
     assert low <= 100 <= high + 1e-9
-    assert high - low <= 2.01 * 2**-14
+    # The first step seen after t0 may have been under way, unpublished, at t0.
+    assert high - low <= 2.5 + 2.01 * 2**-14
     assert measured.energy_j["core-0"] == measured.energy_j["dram-0"] == 0
     assert measured.source["package-0"] == source
     steps = {int(b) - int(a) for a, b in itertools.pairwise(rows["package-0"])}
     assert min(steps) == 0, "no row falls back at the wrap"
-    assert not rows["status"].any()
+    assert not (rows["status"] & 7).any()

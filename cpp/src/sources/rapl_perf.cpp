@@ -4,7 +4,9 @@
 #include <array>
 #include <cmath>
 #include <cstdlib>
+#include <limits>
 
+#include "clock.hpp"
 #include "error.hpp"
 #include "rapl.hpp"
 #include "source.hpp"
@@ -51,6 +53,7 @@ class RaplPerf final : public Source {
       : machine_(Machine::read(opening.env)), perf_read_(opening.env.perf_read) {
     const std::string root = opening.env.sys + "/bus/event_source/devices/power";
     if (!read_text(root + "/type")) {
+      require_permission(root + "/type");
       throw Error(Errc::absent, "no perf PMU named power in " + opening.env.sys,
                   "sudo modprobe rapl (a virtual machine has none)");
     }
@@ -66,6 +69,7 @@ class RaplPerf final : public Source {
     }
     for (const rapl::Lead& lead : places(root)) {
       add_group(opening, events, lead);
+      drop_mirror(opening, lead.place);
     }
     if (channels_.empty() && !found_) {
       throw Error(Errc::absent, "none of the energy events in " + root + " could be opened");
@@ -99,6 +103,7 @@ class RaplPerf final : public Source {
 
  private:
   struct Group {
+    rapl::Place place;
     std::vector<File> files;  // the leader first
   };
 
@@ -135,7 +140,7 @@ class RaplPerf final : public Source {
   }
 
   void add_group(Opening& opening, const std::vector<Event>& events, const rapl::Lead& lead) {
-    Group group;
+    Group group{.place = lead.place, .files = {}};
     for (const Event& event : events) {
       Channel channel =
           rapl::make_channel(event.domain, lead.place, machine_,
@@ -165,6 +170,48 @@ class RaplPerf final : public Source {
     }
     if (!group.files.empty()) {
       groups_.push_back(std::move(group));
+    }
+  }
+
+  std::int64_t leader_value(const Group& group) const {
+    std::array<std::uint64_t, 1 + most_events> words{};
+    perf_read_(group.files.front().fd(), words.data(), sizeof words);
+    return static_cast<std::int64_t>(words[1]);
+  }
+
+  // Events count from their opening, so two dies that show one counter differ by a constant, to the
+  // last tick, through many updates.
+  bool mirror(const Group& one, const Group& other) const {
+    std::int64_t least = std::numeric_limits<std::int64_t>::min();
+    std::int64_t most = std::numeric_limits<std::int64_t>::max();
+    std::int64_t last = 0;
+    int updates = 0;
+    for (int i = 0; i < 20 && least <= most; ++i) {
+      const std::int64_t before = leader_value(one);
+      const std::int64_t between = leader_value(other);
+      const std::int64_t after = leader_value(one);
+      least = std::max(least, before - between);
+      most = std::min(most, after - between);
+      updates += i > 0 && after != last ? 1 : 0;
+      last = after;
+      sleep_for(1'000'000);
+    }
+    return least <= most && updates >= 5;
+  }
+
+  void drop_mirror(Opening& opening, rapl::Place place) {
+    if (groups_.empty() || place.die < 0 || groups_.back().place != place) {
+      return;
+    }
+    for (std::size_t i = 0; i + 1 < groups_.size(); ++i) {
+      if (groups_[i].place.package == place.package && mirror(groups_[i], groups_.back())) {
+        const std::size_t n = groups_.back().files.size();
+        opening.skip(channels_[channels_.size() - n].name, "redundant",
+                     "this die shows the counters of another die of its package");
+        channels_.resize(channels_.size() - n);
+        groups_.pop_back();
+        return;
+      }
     }
   }
 

@@ -93,6 +93,10 @@ class RaplPowercap final : public Source {
     const std::string root = opening.env.sys + "/class/powercap";
     const std::vector<Zone> zones = find_zones(root);
     if (zones.empty()) {
+      require_permission(root);
+      for (const std::string& directory : list_directory(root)) {
+        require_permission(root + "/" + directory + "/name");
+      }
       throw Error(Errc::absent, "no intel-rapl zone in " + root,
                   "sudo modprobe intel_rapl_msr (a virtual machine has none)");
     }

@@ -64,17 +64,18 @@ PowerFunction parse_function(const std::string& text) {
 
 class Simulated final : public Source {
  public:
-  explicit Simulated(const Environment& env) {
-    std::istringstream entries(env.simulated.empty() ? default_functions : env.simulated);
+  explicit Simulated(const Opening& opening) {
+    const std::string& stated = opening.env.simulated;
+    std::istringstream entries(stated.empty() ? default_functions : stated);
     for (std::string entry; std::getline(entries, entry, ',');) {
       const std::size_t equals = entry.find('=');
       if (equals == std::string::npos || equals == 0) {
         bad(entry);
       }
-      add(entry.substr(0, equals), entry.substr(equals + 1));
-    }
-    if (channels_.empty()) {
-      bad(env.simulated);
+      const std::string name = entry.substr(0, equals);
+      if (!opening.is_taken(name)) {
+        add(name, entry.substr(equals + 1));
+      }
     }
   }
 
@@ -118,7 +119,7 @@ const SourceType simulated_source{
     .summary = "a machine with a stated power function; measures nothing",
     .preference = 0,
     .open = [](Opening& opening) -> std::unique_ptr<Source> {
-      return std::make_unique<Simulated>(opening.env);
+      return std::make_unique<Simulated>(opening);
     }};
 
 }  // namespace wattring

@@ -7,15 +7,13 @@ here, and nowhere else.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
-import os
-import sys
 
 from wattring import __version__
+from wattring.cli import common, output
 from wattring.errors import WattringError
 
-FAILED = 125  # wattring itself, as in env(1) and timeout(1)
+INTERRUPTED = 130
 VERBS = ("list", "stat", "doctor", "demo")
 
 
@@ -35,19 +33,16 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return the exit status."""
-    options = parser().parse_args(arguments)
+    output.accept_any_encoding()
     try:
+        options = parser().parse_args(arguments)
         status: int = options.run(options)
-        sys.stdout.flush()
     except WattringError as error:
-        print(f"wattring: {error}", file=sys.stderr)
-        return FAILED
-    except BrokenPipeError:
-        # The reader has seen enough (`wattring list | head`); do not complain at exit either.
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        output.complain(str(error))
+        return common.FAILED
     except KeyboardInterrupt:
-        print("wattring: interrupted", file=sys.stderr)
-        return 130
+        output.complain("interrupted")
+        return INTERRUPTED
+    finally:
+        output.finish()
     return status

@@ -1,4 +1,4 @@
-"""What several verbs share: options, tables, JSON."""
+"""What several verbs share: options, JSON, how sampling is described."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import platform
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wattring import __version__
+from wattring import __version__, _core
 from wattring.measurement import format_joules
 
 if TYPE_CHECKING:
-    from wattring.measurement import Measurement
     from wattring.session import Session
 
-Verbs = argparse._SubParsersAction  # the type that add_subparsers() returns; it has no public name
+FAILED = 125  # exit status: wattring itself, as in env(1) and timeout(1)
 
 
 def add_parser(verbs: Any, name: str, summary: str, examples: str) -> argparse.ArgumentParser:
@@ -38,11 +37,15 @@ def add_json(parser: argparse.ArgumentParser) -> None:
 def add_sampling(parser: argparse.ArgumentParser) -> None:
     """Add --period and --sources."""
     parser.add_argument(
-        "--period", default="1ms", help="time between samples: 250us, 1ms, 0.01 (default: 1ms)"
+        "--period",
+        default="1ms",
+        metavar="TIME",
+        help="time between samples: 250us, 1ms, 0.01 (default: 1ms)",
     )
     parser.add_argument(
         "--sources",
         default="auto",
+        metavar="NAMES",
         help="sources separated by commas (default: auto, every real one that can be read)",
     )
 
@@ -59,9 +62,11 @@ def dump(document: dict[str, Any]) -> str:
 
 def machine() -> dict[str, str]:
     """Describe this machine: what a figure needs to be understood elsewhere."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    models = [
+        line.partition(":")[2].strip()
+        for line in cpuinfo().splitlines()
+        if line.startswith("model name")
+    ]
     return {
         "cpu": models[0] if models else platform.machine(),
         "kernel": platform.release(),
@@ -69,47 +74,58 @@ def machine() -> dict[str, str]:
     }
 
 
-def energy_table(measurement: Measurement) -> list[str]:
-    """One line per channel, and a total where there is more than one root channel."""
-    lines = [f"{'':16}{'joules':>12}   {'bounds':<26}{'watts':>10}"]
-    for channel, joules in measurement.energy_j.items():
-        low, high = measurement.bounds_j[channel]
-        lines.append(
-            _line(channel, joules, (low, high), measurement.power_w[channel])
-            + "".join(f"   [{note}]" for note in measurement.notes.get(channel, []))
-        )
-    if len(measurement.roots) > 1:
-        total = measurement.total_j
-        watts = total / measurement.seconds if measurement.seconds > 0 else 0.0
-        label = _line("total", total, measurement.total_bounds_j, watts)
-        lines.append(f"{label}   ({' + '.join(measurement.roots)})")
-    return lines
+def cpuinfo() -> str:
+    """Read what the kernel says of the processor; empty where it says nothing."""
+    path = Path("/proc/cpuinfo")
+    return path.read_text(errors="replace") if path.exists() else ""
 
 
-def _line(name: str, joules: float, bounds: tuple[float, float], watts: float) -> str:
-    between = f"({format_joules(bounds[0])} … {format_joules(bounds[1])})"
-    return f"{name:<16}{format_joules(joules):>12} J {between:<26}{watts:>10.2f} W"
+def between(bounds: tuple[float, float]) -> str:
+    """Bounds as text."""
+    return f"({format_joules(bounds[0])} … {format_joules(bounds[1])})"
 
 
-def sampling_lines(session: Session, period_ns: int) -> list[str]:
-    """How the sampling went, and what was left out."""
+class Sampling:
+    """How the sampling goes from here on: a session takes its first samples faster than later."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._before = session.stats
+        self._begin_ns = _core.now_ns()
+
+    def stats(self) -> dict[str, dict[str, Any]]:
+        """Complete `session.stats` by the rate and the share of a CPU until now."""
+        after = self._session.stats
+        seconds = (_core.now_ns() - self._begin_ns) * 1e-9
+        return {
+            source: {
+                **stats,
+                "rate_hz": (stats["samples"] - self._before[source]["samples"]) / seconds,
+                "cpu_share": (stats["cpu_s"] - self._before[source]["cpu_s"]) / seconds,
+            }
+            for source, stats in after.items()
+        }
+
+
+def sampling_lines(stats: dict[str, dict[str, Any]], session: Session) -> list[str]:
+    """How the sampling went, and what was left out, in lines of at most 100 columns or so."""
     lines = []
-    for source, stats in session.stats.items():
+    for source, s in stats.items():
+        # A rate of a handful of samples would be noise.
+        rate = f" at {s['rate_hz']:.0f} Hz" if s["samples"] >= 100 else ""
         lines.append(
-            f"{source}: {stats['samples']} samples every {period_ns / 1e6:g} ms, "
-            f"{stats['missed']} missed, late {stats['lateness_ns']['p50'] / 1e3:.0f} µs (p50) "
-            f"{stats['lateness_ns']['p99'] / 1e3:.0f} µs (p99), "
-            f"sampler {stats['cpu_s'] * 1e3:.1f} ms CPU"
+            f"{source}: {s['samples']} samples{rate}, {s['missed']} missed, "
+            f"{s['lateness_ns']['p99'] / 1e3:.0f} µs late (p99); "
+            f"CPU {s['cpu_s'] * 1e3:.1f} ms, {100 * s['cpu_share']:.2f} % of one"
         )
-        if stats["gone"]:
+        if s["gone"]:
             lines.append(f"{source}: the sensor VANISHED while it was read; figures end there")
-        if stats["refused"]:
-            lines.append(f"{source}: not granted: {stats['refused']}")
+        if s["refused"]:
+            lines.append(f"{source}: not granted: {s['refused']}")
     left_out = [s for s in session.skipped if s.code != "redundant"]
-    lines += [
-        f"not used: {s.source}{' ' + s.channel if s.channel else ''} ({s.code}: {s.reason})"
-        for s in left_out
-    ]
+    if left_out:
+        described = "; ".join(f"{f'{s.source} {s.channel}'.strip()} ({s.code})" for s in left_out)
+        lines.append(f"not used: {described}; `wattring doctor` says why")
     return lines
 
 

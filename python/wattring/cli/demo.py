@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import sys
+import textwrap
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wattring import _core
-from wattring.cli import common
+from wattring.cli import common, output
 from wattring.durations import parse_duration_ns
 from wattring.errors import AbsentError, DeniedError, UnsupportedError
 from wattring.measurement import format_joules
@@ -16,12 +20,13 @@ from wattring.session import Session
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
 
     from wattring.measurement import Measurement
 
 EXAMPLES = """examples:
   wattring demo
-  wattring demo --seconds 5
+  wattring demo --seconds 10
 
 Uses the real sensors where there are some, else a simulated machine with a stated power; then every
 line says SIMULATED, and the true energy stands beside the measured one.
@@ -33,39 +38,51 @@ SQUARES = {"package-0": (20.0, 80.0), "core-0": (10.0, 60.0), "dram-0": (5.0, 5.
 PERIOD_S = 0.5
 
 
+@dataclass(frozen=True)
+class Phase:
+    """One part of the demonstration."""
+
+    name: str
+    work: Callable[[float], None]
+    seconds: float
+
+
 def add_parser(verbs: Any) -> None:
     """Add the verb."""
     parser = common.add_parser(verbs, "demo", "measure this machine at rest and at work", EXAMPLES)
-    parser.add_argument("--seconds", default="1s", help="length of each phase (default: 1s)")
+    parser.add_argument(
+        "--seconds", default="2", metavar="TIME", help="length of the whole of it (default: 2)"
+    )
     common.add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure two phases and print them."""
+    """Measure the phases and print them."""
     seconds = parse_duration_ns(options.seconds) * 1e-9
     session, refusal = open_session()
-    # A stated power does not care for work; there, lengths are what is worth seeing.
-    phases = (
-        [("a short window", time.sleep, seconds / 100), ("a long window", time.sleep, seconds)]
-        if refusal
-        else [("at rest", time.sleep, seconds), ("one busy thread", spin, seconds)]
-    )
-    measured: dict[str, Measurement] = {}
+    phases = simulated_phases(seconds) if refusal else real_phases(seconds)
+    watched = seconds > 1 and sys.stderr is not None and sys.stderr.isatty()
+    measured: list[tuple[str, Measurement]] = []
     try:
         with session:
-            for name, work, length_s in phases:
-                if sys.stderr.isatty():
-                    print(f"measuring {length_s:g} s: {name} ...", file=sys.stderr)
-                begin_ns = _core.now_ns()
-                mark = session.mark(begin_ns)
+            sampling = common.Sampling(session)
+            for phase in phases:
+                if watched:
+                    output.report(f"measuring {phase.seconds:g} s: {phase.name} ...")
+                mark = session.mark()
                 try:
-                    work(length_s)
+                    phase.work(phase.seconds)
                 finally:
                     # Ctrl-C ends the demonstration; what it measured until then is shown.
-                    measured[name] = session.between(mark, session.mark(_core.now_ns()))
+                    measured.append((phase.name, session.between(mark, session.mark())))
     finally:
-        show(options, measured, session, refusal)
+        if measured:
+            stats = sampling.stats()
+            if options.json:
+                output.emit(common.dump(as_dict(measured, stats, refusal)))
+            else:
+                output.emit("\n".join(as_lines(measured, stats, session, refusal)))
     return 0
 
 
@@ -82,12 +99,45 @@ def open_session() -> tuple[Session, str]:
         return Session(sources="simulated", environment=environment), str(error)
 
 
-def spin(seconds: float) -> None:
-    """Keep one thread busy."""
+def simulated_phases(seconds: float) -> list[Phase]:
+    """Vary the length: a stated power does not care for work."""
+    return [
+        Phase("short window", time.sleep, seconds * 0.01),
+        Phase("longer window", time.sleep, seconds * 0.1),
+        Phase("long window", time.sleep, seconds * 0.89),
+    ]
+
+
+def real_phases(seconds: float) -> list[Phase]:
+    """Vary the work."""
+    each = seconds / 4
+    cpus = len(os.sched_getaffinity(0))
+    return [
+        Phase("at rest", time.sleep, each),
+        Phase("one busy CPU", lambda s: keep_busy(1, s), each),
+        Phase("at rest again", time.sleep, each),
+        Phase(f"all {cpus} CPUs busy", lambda s: keep_busy(cpus, s), each),
+    ]
+
+
+def keep_busy(cpus: int, seconds: float) -> None:
+    """Compute on so many CPUs at a time."""
     stop = threading.Event()
-    threading.Timer(seconds, stop.set).start()
-    while not stop.is_set():
-        sum(range(1000))
+    block = bytes(1 << 20)
+
+    def compute() -> None:
+        while not stop.is_set():
+            hashlib.sha256(block)  # lets other Python threads run meanwhile
+
+    threads = [threading.Thread(target=compute, daemon=True) for _ in range(cpus)]
+    for thread in threads:
+        thread.start()
+    try:
+        time.sleep(seconds)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
 
 
 def true_energy_j(channel: str, t_begin_ns: int, t_end_ns: int) -> float:
@@ -106,35 +156,51 @@ def true_energy_j(channel: str, t_begin_ns: int, t_end_ns: int) -> float:
     return until(t_end_ns * 1e-9) - until(t_begin_ns * 1e-9)
 
 
-def show(
-    options: argparse.Namespace, phases: dict[str, Measurement], session: Session, refusal: str
-) -> None:
-    """Print the phases as a table or as JSON."""
-    simulated = bool(refusal)
-    if options.json:
-        document = {
-            "simulated": simulated,
-            "reason": refusal,
-            "phases": {name: m.to_dict() for name, m in phases.items()},
-            "stats": session.stats,
-            "machine": common.machine(),
-        }
-        print(common.dump(document))
-        return
-    lines = []
-    if simulated:
-        lines += [refusal, "this is a simulated machine with a stated power; nothing is measured"]
-    for name, measurement in phases.items():
-        lines.append(f"{name}, {measurement.seconds:.3f} s")
-        for channel, joules in measurement.energy_j.items():
-            low, high = measurement.bounds_j[channel]
-            between = f"({format_joules(low)} … {format_joules(high)})"
-            watts = measurement.power_w[channel]
-            line = f"  {channel:<12}{joules:>9.3f} J  {between:<22}{watts:>8.2f} W"
-            if simulated:
-                true_j = true_energy_j(channel, measurement.t_begin_ns, measurement.t_end_ns)
-                line += f"   true energy {true_j:.3f} J"
-            lines.append(line)
-    lines += common.sampling_lines(session, 1_000_000)
-    for line in lines:
-        print(("SIMULATED  " if simulated else "") + line)
+def as_dict(
+    measured: list[tuple[str, Measurement]], stats: dict[str, dict[str, Any]], refusal: str
+) -> dict[str, Any]:
+    """Format for programs."""
+    phases = []
+    for name, m in measured:
+        phase = {"name": name} | m.to_dict()
+        if refusal:
+            phase["true_j"] = {c: true_energy_j(c, m.t_begin_ns, m.t_end_ns) for c in m.energy_j}
+        phases.append(phase)
+    return {
+        "simulated": bool(refusal),
+        "reason": refusal,
+        "phases": phases,
+        "stats": stats,
+        "machine": common.machine(),
+    }
+
+
+def as_lines(
+    measured: list[tuple[str, Measurement]],
+    stats: dict[str, dict[str, Any]],
+    session: Session,
+    refusal: str,
+) -> list[str]:
+    """Format for people."""
+    rows = [["", "", "seconds", "joules", "bounds", "watts", "true joules" if refusal else ""]]
+    for name, m in measured:
+        for channel, joules in m.energy_j.items():
+            true_j = true_energy_j(channel, m.t_begin_ns, m.t_end_ns) if refusal else 0.0
+            rows.append(
+                [
+                    name,
+                    channel,
+                    f"{m.seconds:.3f}",
+                    format_joules(joules),
+                    common.between(m.bounds_j[channel]),
+                    f"{m.power_w[channel]:.2f}",
+                    format_joules(true_j) if refusal else "",
+                ]
+            )
+            name = ""
+    lines = common.sampling_lines(stats, session)
+    if refusal:
+        why = f"{refusal}. This is a simulated machine with a stated power; nothing is measured."
+        lines = textwrap.wrap(why, 88, break_on_hyphens=False, break_long_words=False) + lines
+    lines += ["", *output.table(rows, "<<>><>>")]
+    return [f"SIMULATED  {line}".rstrip() for line in lines] if refusal else lines

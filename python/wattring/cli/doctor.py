@@ -6,15 +6,15 @@ import os
 import sys
 import textwrap
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wattring.cli import common
+from wattring.cli import common, output
 from wattring.discovery import sources
 from wattring.session import Session
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from wattring.discovery import SourceInfo
 
@@ -25,7 +25,9 @@ EXAMPLES = """examples:
 exit status: 0 if some real sensor can be read, 1 if none.
 """
 
-WHY_ROOT = "RAPL is for root alone by default because it can leak secrets (CVE-2020-8694)."
+WHY_ROOT = """\
+RAPL is for root alone by default, because fine-grained power can leak secrets of other programs
+(PLATYPUS, CVE-2020-8694). Open it where you trust the machine's users."""
 
 # The least privilege first. Each command can be pasted as it stands.
 FIXES = {
@@ -34,8 +36,12 @@ for everybody, until reboot:
   sudo sysctl kernel.perf_event_paranoid=0
 for everybody, for good:
   echo kernel.perf_event_paranoid=0 | sudo tee /etc/sysctl.d/60-wattring.conf
-for this interpreter alone (and every script that it runs):
-  sudo setcap cap_perfmon=ep {python}""",
+  sudo sysctl --system
+for this interpreter alone (and every script that anybody runs with it):
+  sudo setcap cap_perfmon=ep {python}
+the same with an interpreter of its own, which is better (install wattring there):
+  python3 -m venv --copies ~/wattring-venv
+  sudo setcap cap_perfmon=ep ~/wattring-venv/bin/python3""",
     "rapl_powercap": """\
 for one group, until reboot (log in again afterwards):
   sudo groupadd -f power && sudo usermod -aG power {user}
@@ -46,7 +52,8 @@ for everybody, until reboot:
 for that group at every boot, as /etc/udev/rules.d/60-wattring.rules:
   SUBSYSTEM=="powercap", ACTION=="add", \\
     RUN+="/bin/chgrp power /sys%p/energy_uj", RUN+="/bin/chmod g+r /sys%p/energy_uj"
-""",
+or, where the driver is loaded early, as /etc/tmpfiles.d/wattring.conf:
+  z /sys/class/powercap/*/energy_uj 0440 root power""",
     "rapl_msr": """\
 better use rapl_perf: the msr device needs CAP_SYS_RAWIO, which is as good as root:
   sudo chmod o+r /dev/cpu/*/msr
@@ -75,10 +82,10 @@ def run(options: argparse.Namespace) -> int:
     """Examine, print, and return 0 if a real sensor can be read."""
     found = [source for source in sources() if source.automatic]
     readable = [source for source in found if source.status == "readable"]
-    sampling = measure_sampling("auto" if readable else "simulated")
     document = {
         "machine": common.machine(),
-        "virtual_machine": is_virtual(),
+        # Said by the processor: a hypervisor runs below this kernel.
+        "virtual_machine": " hypervisor" in common.cpuinfo(),
         "sources": [
             {
                 "name": s.name,
@@ -89,19 +96,10 @@ def run(options: argparse.Namespace) -> int:
             }
             for s in found
         ],
-        "sampling": sampling,
+        "sampling": measure_sampling("auto" if readable else "simulated"),
     }
-    if options.json:
-        print(common.dump(document))
-    else:
-        print_report(document)
+    output.emit(common.dump(document) if options.json else "\n".join(as_lines(document)))
     return 0 if readable else 1
-
-
-def is_virtual() -> bool:
-    """Whether the processor says that it runs under a hypervisor."""
-    cpuinfo = Path("/proc/cpuinfo")
-    return cpuinfo.exists() and " hypervisor" in cpuinfo.read_text()
 
 
 def fix(source: SourceInfo) -> str:
@@ -109,51 +107,45 @@ def fix(source: SourceInfo) -> str:
     if source.status == "denied":
         python = os.path.realpath(sys.executable)
         user = os.environ.get("USER", "$USER")
-        return FIXES[source.name].format(python=python, user=user).rstrip()
+        return FIXES[source.name].format(python=python, user=user)
     if source.status == "absent":
         return MODULES[source.name]
     return source.remedy
 
 
-def measure_sampling(name: str) -> dict[str, Any]:
-    """One second at 1 kHz: lateness, read time, cost."""
+def measure_sampling(name: str) -> dict[str, dict[str, Any]]:
+    """Sample for one second at 1 kHz: lateness, read time, cost."""
     with Session("1ms", name) as session:
-        before = {source: stats["cpu_s"] for source, stats in session.stats.items()}
-        began = time.monotonic()
+        sampling = common.Sampling(session)
         time.sleep(1)
-        seconds = time.monotonic() - began
-        return {
-            source: {
-                "samples": stats["samples"],
-                "missed": stats["missed"],
-                "lateness_ns": stats["lateness_ns"],
-                "read_ns": stats["read_ns"],
-                "cpu_share": (stats["cpu_s"] - before[source]) / seconds,
-            }
-            for source, stats in session.stats.items()
-        }
+        return sampling.stats()
 
 
-def print_report(document: dict[str, Any]) -> None:
-    """Print what was found for people."""
-    print(f"{document['machine']['cpu']}, Linux {document['machine']['kernel']}")
+def as_lines(document: dict[str, Any]) -> Iterator[str]:
+    """Format for people."""
+    yield f"{document['machine']['cpu']}, Linux {document['machine']['kernel']}"
     if document["virtual_machine"]:
-        print("This is a virtual machine; most have no energy sensors, whatever is done inside.")
+        yield "This is a virtual machine; most have no energy sensors, whatever is done inside."
     for source in document["sources"]:
         channels = ", ".join(source["channels"])
-        print(f"\n{source['name']}: {source['status']}{': ' + channels if channels else ''}")
+        yield f"\n{source['name']}: {source['status']}{': ' + channels if channels else ''}"
         if source["reason"]:
-            print(f"  why: {source['reason']}")
+            yield f"  why: {source['reason']}"
         if source["fix"]:
-            print(textwrap.indent(source["fix"], "  fix: " if "\n" not in source["fix"] else "  "))
+            one_line = "\n" not in source["fix"]
+            yield textwrap.indent(source["fix"], "  fix: " if one_line else "  ")
     if any(source["status"] == "denied" for source in document["sources"]):
-        print(f"\n{WHY_ROOT}")
-    print("\nsampling at 1 kHz for 1 s:")
+        yield f"\n{WHY_ROOT}"
+    yield "\nsampling at 1 kHz for 1 s:"
     for name, s in document["sampling"].items():
-        late, read = s["lateness_ns"], s["read_ns"]
         label = " (SIMULATED: no sensor can be read)" if name == "simulated" else ""
-        print(
-            f"  {name}{label}: late {late['p50'] / 1e3:.0f} µs (p50), {late['p99'] / 1e3:.0f} µs "
-            f"(p99), {late['max'] / 1e3:.0f} µs (max), {s['missed']} deadlines missed; "
-            f"a read takes {read['p50'] / 1e3:.1f} µs; {100 * s['cpu_share']:.2f} % of one CPU"
-        )
+        yield f"  {name}{label}"
+        yield f"    lateness   {microseconds(s['lateness_ns'])}"
+        yield f"    one read   {microseconds(s['read_ns'])}"
+        yield f"    achieved   {s['rate_hz']:.1f} Hz, {s['missed']} deadlines missed"
+        yield f"    costs      {100 * s['cpu_share']:.2f} % of one CPU"
+
+
+def microseconds(quantiles: dict[str, float]) -> str:
+    """Format quantiles that are in ns."""
+    return ", ".join(f"{ns / 1e3:.1f} µs ({name})" for name, ns in quantiles.items())

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
-from wattring.cli import common
+from wattring.cli import common, output
 from wattring.discovery import sources
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
-    from wattring._core import Channel
     from wattring.discovery import SourceInfo
 
 EXAMPLES = """examples:
   wattring list           sources, channels, what is refused and why
   wattring list --json    the same for programs
+
+exit status: 0, also on a machine without sensors.
 """
+
+INDENT = "    "
+COLUMNS = 100
 
 
 def add_parser(verbs: Any) -> None:
@@ -32,34 +38,64 @@ def run(options: argparse.Namespace) -> int:
     """Print the list; a machine without sensors is no error."""
     found = sources()
     if options.json:
-        print(common.dump({"machine": common.machine(), "sources": [as_dict(s) for s in found]}))
-        return 0
-    for source in found:
-        extra = "" if source.automatic else ", only when asked for by name"
-        print(f"{source.name:<16}{source.status}{extra}")
-        print(f"    {source.summary}")
-        if source.reason:
-            print(f"    why: {source.reason}")
-        if source.remedy:
-            print(f"    fix: {source.remedy}")
-        for channel in source.channels:
-            print(f"    {channel_line(channel)}")
-        for skipped in source.skipped:
-            print(f"    not used: {skipped.channel or source.name}: {skipped.reason}")
-            if skipped.remedy:
-                print(f"        fix: {skipped.remedy}")
+        document = {"machine": common.machine(), "sources": [as_dict(s) for s in found]}
+        output.emit(common.dump(document))
+    else:
+        output.emit("\n\n".join("\n".join(source_lines(source)) for source in found))
     return 0
 
 
-def channel_line(channel: Channel) -> str:
-    """Format unit, refresh and wrap of a channel in one line."""
-    inside = f", inside {channel.parent}" if channel.parent else ""
-    note = f" [{channel.note}]" if channel.note else ""
-    return (
-        f"{channel.name:<16}{channel.scale * 1e6:.4g} µJ per tick, "
-        f"new every {channel.refresh_ns / 1e6:g} ms, "
-        f"wraps after {channel.wrap_s:.0f} s at {channel.max_power_w:.0f} W{inside}: "
-        f"{channel.device}{note}"
+def source_lines(source: SourceInfo) -> Iterator[str]:
+    """One source for people."""
+    extra = "" if source.automatic else ", only when asked for by name"
+    yield f"{source.name}: {source.status}{extra}"
+    yield INDENT + source.summary
+    yield from _refusal(source.reason, source.remedy, "")
+    if source.channels:
+        yield from (INDENT + line for line in channel_table(source))
+    notes: dict[str, list[str]] = {}
+    for channel in source.channels:
+        if channel.note:
+            notes.setdefault(channel.note, []).append(channel.name)
+    for note, channels in notes.items():
+        yield from _wrapped(f"note: {note} ({', '.join(channels)})")
+    for skipped in source.skipped:
+        yield from _refusal(skipped.reason, skipped.remedy, skipped.channel or source.name)
+
+
+def channel_table(source: SourceInfo) -> list[str]:
+    """Align unit, refresh and wrap; the device comes last, as it may be long."""
+    # A package says that psys contains it, also on a machine without a psys counter.
+    names = {channel.name for channel in source.channels}
+    rows = [["channel", "tick", "new every", "wraps after", "inside", "device"]]
+    rows += [
+        [
+            c.name,
+            f"{c.scale * 1e6:.4g} µJ",
+            f"{c.refresh_ns / 1e6:g} ms",
+            f"{c.wrap_s:.0f} s at {c.max_power_w:.0f} W",
+            c.parent if c.parent in names else "-",
+            c.device,
+        ]
+        for c in source.channels
+    ]
+    width = COLUMNS - len(INDENT)
+    return [
+        line if len(line) <= width else line[: width - 1] + "…"
+        for line in output.table(rows, "<>>><<")
+    ]
+
+
+def _refusal(reason: str, remedy: str, what: str) -> Iterator[str]:
+    if reason:
+        yield from _wrapped(f"{f'{what} not used' if what else 'why'}: {reason}")
+    if remedy:
+        yield f"{INDENT}fix: {remedy}"  # not wrapped, it is there to be pasted
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(
+        text, COLUMNS, initial_indent=INDENT, subsequent_indent=INDENT * 2, break_on_hyphens=False
     )
 
 
@@ -80,7 +116,9 @@ def as_dict(source: SourceInfo) -> dict[str, Any]:
                 "note": c.note,
                 "parent": c.parent,
                 "scale_j": c.scale,
+                "modulus": c.modulus,
                 "refresh_ns": c.refresh_ns,
+                "max_power_w": c.max_power_w,
                 "wrap_s": c.wrap_s,
             }
             for c in source.channels

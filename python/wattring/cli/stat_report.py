@@ -1,0 +1,140 @@
+"""What `wattring stat` says of the runs of a command, for people and for programs."""
+
+from __future__ import annotations
+
+import shlex
+import statistics
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from wattring import __version__
+from wattring.cli import common, output
+from wattring.measurement import format_joules
+
+if TYPE_CHECKING:
+    from wattring.measurement import Measurement
+    from wattring.session import Session
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the command."""
+
+    measurement: Measurement
+    exit_status: int
+
+
+def spread(values: list[float]) -> dict[str, float | None]:
+    """Mean and sample standard deviation (None for a single value), in joules."""
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return {"mean_j": statistics.fmean(values), "std_j": deviation}
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is known after the last run."""
+
+    command: list[str]
+    period_ns: int
+    runs: list[Run]
+    session: Session
+    stats: dict[str, dict[str, Any]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Format for programs; the names are those of Measurement and of `session.stats`."""
+        measured = [one.measurement for one in self.runs]
+        energies = {
+            channel: [m.energy_j[channel] for m in measured] for channel in self._channels()
+        }
+        return {
+            "version": __version__,
+            "command": self.command,
+            "runs": [m.measurement.to_dict() | {"exit_status": m.exit_status} for m in self.runs],
+            "energy": {channel: spread(joules) for channel, joules in energies.items()},
+            "total": spread([m.total_j for m in measured]) if measured else None,
+            "gone": [source for source, stats in self.stats.items() if stats["gone"]],
+            "period_ns": self.period_ns,
+            "stats": self.stats,
+            "skipped": common.skipped_list(self.session),
+            "machine": common.machine(),
+        }
+
+    def as_table(self) -> str:
+        """Format for people."""
+        lines = ["", f"energy of '{shlex.join(self.command)}':", ""]
+        if len(self.runs) == 1:
+            measurement = self.runs[0].measurement
+            lines += self._one(measurement)
+            lines += ["", f"{measurement.seconds:.6f} s, exit status {self.runs[0].exit_status}"]
+        elif self.runs:
+            seconds = [one.measurement.seconds for one in self.runs]
+            failed = [str(one.exit_status) for one in self.runs if one.exit_status]
+            lines += self._repeated()
+            lines += [
+                "",
+                f"{statistics.fmean(seconds):.6f} s ± {statistics.stdev(seconds):.6f} s, "
+                f"{len(self.runs)} runs"
+                + (f", {len(failed)} failed (exit status {', '.join(failed)})" if failed else ""),
+            ]
+        else:
+            lines.append("stopped before the first run")
+        lines += common.sampling_lines(self.stats, self.session)
+        return "\n".join(f" {line}".rstrip() for line in lines)
+
+    def _one(self, measurement: Measurement) -> list[str]:
+        rows = [["", "joules", "bounds", "watts", ""]]
+        rows += [
+            [
+                channel,
+                f"{format_joules(joules)} J",
+                common.between(measurement.bounds_j[channel]),
+                f"{measurement.power_w[channel]:.2f} W",
+                self._notes(channel),
+            ]
+            for channel, joules in measurement.energy_j.items()
+        ]
+        if len(measurement.roots) > 1:
+            rows.append(
+                [
+                    "total",
+                    f"{format_joules(measurement.total_j)} J",
+                    common.between(measurement.total_bounds_j),
+                    f"{measurement.total_j / measurement.seconds:.2f} W",
+                    f"({' + '.join(measurement.roots)})",
+                ]
+            )
+        return output.table(rows, "<><><")
+
+    def _repeated(self) -> list[str]:
+        measured = [one.measurement for one in self.runs]
+        roots = measured[0].roots
+        lines = [
+            (channel, [(m.energy_j[channel], m.seconds) for m in measured], self._notes(channel))
+            for channel in self._channels()
+        ]
+        if len(roots) > 1:
+            total = [(m.total_j, m.seconds) for m in measured]
+            lines.append(("total", total, f"({' + '.join(roots)})"))
+        rows = [["", "mean joules", "std dev", "", "mean watts", ""]]
+        for name, values, note in lines:
+            joules = [energy_j for energy_j, _ in values]
+            mean_j, deviation_j = statistics.fmean(joules), statistics.stdev(joules)
+            rows.append(
+                [
+                    name,
+                    f"{format_joules(mean_j)} J",
+                    f"± {format_joules(deviation_j)} J",
+                    f"({100 * deviation_j / mean_j if mean_j else 0:.2f} %)",
+                    f"{statistics.fmean(energy_j / s for energy_j, s in values):.2f} W",
+                    note,
+                ]
+            )
+        return output.table(rows, "<>>>><")
+
+    def _channels(self) -> list[str]:
+        return list(self.runs[0].measurement.energy_j) if self.runs else []
+
+    def _notes(self, channel: str) -> str:
+        """Join the notes of all runs, each once."""
+        notes = {n: None for one in self.runs for n in one.measurement.notes.get(channel, [])}
+        return f"[{'; '.join(notes)}]" if notes else ""

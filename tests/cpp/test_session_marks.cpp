@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// What went wrong inside a window is counted in it, and what it makes unprovable is not proven.
+#include <cmath>
+
+#include "full_machine.hpp"
+#include "obedient.hpp"
+#include "session.hpp"
+#include "support.hpp"
+
+namespace wattring {
+namespace {
+
+class Windows : public testing::Test {
+ protected:
+  void start(const Environment& env, const char* source, const SamplerOptions& options) {
+    session_ = std::make_unique<Session>(env, std::vector<std::string>{source}, options);
+    session_->start();
+  }
+  const Sampler& sampler() const { return *session_->samplers()[0]; }
+  Mark mark() const { return session_->mark(now_ns()); }
+  ChannelEnergy between(const Mark& a, const Mark& b) const {
+    return session_->between(a, b).at(0).at(0);
+  }
+  std::unique_ptr<Session> session_;
+};
+
+TEST_F(Windows, AResetIsCountedAndNothingIsProvenAboveIt) {
+  const FullMachine machine;
+  machine.stand_at(1000);
+  start(machine.environment(), "rapl_msr", {.period_ns = ms, .rows = 4096});
+  const Mark a = mark();
+  machine.stand_at(1001);
+  wait_samples(sampler(), 5);
+  machine.stand_at(0);  // the register begins anew, nowhere near its wrap
+  wait_samples(sampler(), 5);
+  machine.stand_at(2);
+  wait_samples(sampler(), 5);
+  const Mark b = mark();
+  const ChannelEnergy with = between(a, b);
+  EXPECT_EQ(with.reset, 1U);
+  EXPECT_EQ(with.ambiguous, 0U);
+  EXPECT_TRUE(std::isinf(with.upper_j));
+  // What was seen is 1 J and 2 J; less cannot have been.
+  EXPECT_NEAR(with.lower_j, 3, 0.01);
+  EXPECT_NEAR(with.value_j, 3, 0.01);
+  machine.stand_at(3);
+  wait_samples(sampler(), 5);
+  const ChannelEnergy after = between(b, mark());
+  EXPECT_EQ(after.reset, 0U);
+  EXPECT_TRUE(std::isfinite(after.upper_j));
+  EXPECT_NEAR(after.value_j, 1, 0.01);
+}
+
+TEST_F(Windows, AResetStaysCountedWhenItsRowsAreGone) {
+  const FullMachine machine;
+  machine.stand_at(1000);
+  start(machine.environment(), "rapl_msr", {.period_ns = ms / 10, .rows = 1});
+  const Mark a = mark();
+  machine.stand_at(0);
+  wait_samples(sampler(), 2 * sampler().ring().rows());
+  const ChannelEnergy e = between(a, mark());
+  EXPECT_EQ(e.reset, 1U);
+  EXPECT_TRUE(std::isinf(e.upper_j));
+}
+
+TEST_F(Windows, AStallThatMayHideAWrapIsAmbiguous) {
+  // 20 J of range at 1000 W are run through in 20 ms.
+  FakeMachine machine;
+  machine.cpu(0, 0);
+  machine.zone("intel-rapl:0", "package-0", 1'000'000, "20000000");
+  start(machine.environment(), "rapl_powercap", {.period_ns = ms, .rows = 4096});
+  const Mark a = mark();
+  machine.set_energy_uj("intel-rapl:0", "rubbish");
+  sleep_for(60 * ms);
+  machine.set_energy_uj("intel-rapl:0", "1500000");
+  wait_samples(sampler(), 5);
+  const ChannelEnergy e = between(a, mark());
+  EXPECT_GE(e.ambiguous, 1U);
+  EXPECT_GE(e.failed, 1U);
+  EXPECT_TRUE(std::isinf(e.upper_j));
+  EXPECT_NEAR(e.lower_j, 0.5, 0.01);
+}
+
+TEST_F(Windows, FailedReadsAreCountedAndTheEnergyGoesOn) {
+  FakeMachine machine;
+  machine.cpu(0, 0);
+  machine.zone("intel-rapl:0", "package-0", 1'000'000);
+  start(machine.environment(), "rapl_powercap", {.period_ns = ms, .rows = 4096});
+  const Mark a = mark();
+  machine.set_energy_uj("intel-rapl:0", "rubbish");
+  wait_samples(sampler(), 10);
+  machine.set_energy_uj("intel-rapl:0", "3000000");
+  wait_samples(sampler(), 5);
+  const ChannelEnergy e = between(a, mark());
+  EXPECT_GE(e.failed, 8U);
+  EXPECT_EQ(e.reset + e.ambiguous, 0U);
+  EXPECT_NEAR(e.value_j, 2, 0.01);
+  EXPECT_NEAR(e.lower_j, 2, 0.01);
+  EXPECT_NEAR(e.upper_j, 2, 0.01);
+}
+
+TEST_F(Windows, AFailedReadAtItsEndIsNotAPlunge) {
+  const FullMachine machine;
+  start(machine.environment(), "rapl_powercap", {.period_ns = ms, .rows = 4096});
+  const Mark a = mark();
+  machine.stand_at(2);
+  wait_samples(sampler(), 5);
+  machine.break_all();
+  wait_samples(sampler(), 10);
+  const ChannelEnergy e = between(a, mark());
+  EXPECT_NEAR(e.lower_j, 2, 0.01);
+  EXPECT_TRUE(std::isinf(e.upper_j)) << "what came since was not read";
+}
+
+TEST_F(Windows, AWindowMayBeLongerThanTheRing) {
+  const FullMachine machine;
+  start(machine.environment(), "rapl_perf", {.period_ns = ms / 10, .rows = 1});
+  const Mark a = mark();
+  machine.stand_at(5);
+  wait_samples(sampler(), 3 * sampler().ring().rows());
+  const ChannelEnergy e = between(a, mark());
+  EXPECT_NEAR(e.value_j, 5, 0.01);
+  EXPECT_EQ(e.failed + e.ambiguous + e.reset, 0U);
+}
+
+TEST_F(Windows, AStandingCounterMovedByLessThanItsUnit) {
+  const FullMachine machine;
+  start(machine.environment(), "rapl_msr", {.period_ns = ms, .rows = 4096});
+  const Mark a = mark();
+  sleep_for(20 * ms);
+  const ChannelEnergy e = between(a, mark());
+  EXPECT_TRUE(e.still);
+  EXPECT_EQ(e.lower_j, 0);
+  EXPECT_DOUBLE_EQ(e.upper_j, 1.0 / 16384);
+}
+
+TEST_F(Windows, ADeviceThatVanishesLeavesItsRowsAndNoBound) {
+  const FullMachine machine;
+  start(machine.environment(), "rapl_msr", {.period_ns = ms, .rows = 4096});
+  const Mark a = mark();
+  machine.stand_at(3);
+  wait_samples(sampler(), 5);
+  machine.vanish();
+  wait_until([&] { return !sampler().running(); });
+  const ChannelEnergy e = between(a, mark());
+  EXPECT_NEAR(e.lower_j, 3, 0.01);
+  EXPECT_TRUE(std::isinf(e.upper_j));
+}
+
+}  // namespace
+}  // namespace wattring

@@ -5,6 +5,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings.hpp"
+#include "without_gil.hpp"
 
 namespace py = pybind11;
 
@@ -29,14 +30,12 @@ py::tuple read_rows(const Session& session, std::size_t source, std::uint64_t cu
   const std::uint64_t head = ring.head();
   py::array rows(dtype, static_cast<py::ssize_t>(head > from ? head - from : 0));
   const std::span<std::uint64_t> words = words_of(rows);
-  Ring::Copied copied{};
-  {
-    const py::gil_scoped_release release;
-    copied = ring.read(cursor, words);
-  }
-  py::object kept = rows;
-  if (static_cast<py::ssize_t>(copied.rows) < rows.size()) {
-    kept = rows[py::slice(0, static_cast<py::ssize_t>(copied.rows), 1)];
+  // Nothing that owns a Python object stands on the stack where the thread may be ended.
+  const py::handle held = rows.release();
+  const Ring::Copied copied = without_gil([&] { return ring.read(cursor, words); });
+  auto kept = py::reinterpret_steal<py::object>(held);
+  if (copied.rows * ring.words_per_row() < words.size()) {
+    kept = kept[py::slice(0, static_cast<py::ssize_t>(copied.rows), 1)];
   }
   return py::make_tuple(kept, cursor, copied.lost);
 }
@@ -78,7 +77,7 @@ py::dict stats_of(const Session& session, std::size_t source) {
 
 std::pair<std::vector<Channel>, std::vector<Skipped>> probe(const Environment& env,
                                                             const std::string& name) {
-  Selection selection = open_sources(env, {name});
+  Selection selection = without_gil([&] { return open_sources(env, {name}); });
   std::vector<Channel> channels;
   for (const OpenedSource& opened : selection.sources) {
     const auto of_source = opened.source->channels();
@@ -148,20 +147,18 @@ void register_values(py::module_& module) {
 void register_session(py::module_& module) {
   register_values(module);
   module.def("source_types", &list_types);
-  using Release = py::call_guard<py::gil_scoped_release>;
-  module.def("probe", &probe, py::arg("env"), py::arg("source"), Release());
+  module.def("probe", &probe, py::arg("env"), py::arg("source"));
   py::class_<Session>(module, "Session", py::is_final(), "The native part of wattring.Session.")
       .def(py::init([](const Environment& env, const std::vector<std::string>& sources,
                        std::int64_t period_ns, std::size_t rows, int cpu, int priority) {
-             return std::make_unique<Session>(
-                 env, sources,
-                 SamplerOptions{
-                     .period_ns = period_ns, .rows = rows, .cpu = cpu, .priority = priority});
+             const SamplerOptions options{
+                 .period_ns = period_ns, .rows = rows, .cpu = cpu, .priority = priority};
+             return without_gil([&] { return std::make_unique<Session>(env, sources, options); });
            }),
            py::arg("env"), py::arg("sources"), py::arg("period_ns"), py::arg("rows"),
-           py::arg("cpu"), py::arg("priority"), Release())
-      .def("start", &Session::start, Release())
-      .def("stop", &Session::stop, Release())
+           py::arg("cpu"), py::arg("priority"))
+      .def("start", [](Session& session) { without_gil([&] { session.start(); }); })
+      .def("stop", [](Session& session) { without_gil([&] { session.stop(); }); })
       .def_property_readonly("running", &Session::running)
       .def_property_readonly("skipped", &Session::skipped)
       .def("names",
@@ -182,8 +179,18 @@ void register_session(py::module_& module) {
              return session.samplers().at(source)->ring().rows();
            })
       .def("stats", &stats_of)
-      .def("mark", &Session::mark, py::arg("t_ns"), Release())
-      .def("between", &Session::between, py::arg("begin"), py::arg("end"), Release())
+      .def(
+          "mark",
+          [](const Session& session, std::int64_t t_ns) {
+            return without_gil([&] { return session.mark(t_ns); });
+          },
+          py::arg("t_ns"))
+      .def(
+          "between",
+          [](const Session& session, const Mark& begin, const Mark& end) {
+            return without_gil([&] { return session.between(begin, end); });
+          },
+          py::arg("begin"), py::arg("end"))
       .def("read_rows", &read_rows, py::arg("source"), py::arg("cursor"), py::arg("dtype"))
       .def("view_rows", &view_rows, py::arg("source"), py::arg("dtype"));
 }

@@ -152,9 +152,6 @@ def test_a_child_that_leaves_the_with_block_ends_well() -> None:
     assert done.stdout == "0 True\n"
 
 
-@pytest.mark.xfail(
-    sys.version_info < (3, 14), strict=False, reason="threads that want the GIL back are unwound"
-)
 def test_exit_while_daemon_threads_wait_for_energy() -> None:
     done = run(
         """

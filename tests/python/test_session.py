@@ -120,7 +120,6 @@ def test_marks_of_another_session_are_refused() -> None:
             a.between(begin, a.mark())
 
 
-@pytest.mark.xfail(strict=False, reason="the oldest row may go before it is asked for its time")
 def test_marks_on_a_ring_that_is_full() -> None:
     """Once the ring is full its oldest row goes with every sample; times well inside it stay."""
     refused = []

@@ -35,7 +35,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one verb and return the exit status."""
     output.accept_any_encoding()
     try:
-        options = parser().parse_args(arguments)
+        try:
+            options = parser().parse_args(arguments)
+        except OSError:
+            # Nobody reads the help: older versions of argparse raise what later ones suppress.
+            return 0
         status: int = options.run(options)
     except WattringError as error:
         output.complain(str(error))

@@ -106,13 +106,11 @@ class Edges {
   std::vector<Dated> edges_;
 };
 
-// A reading whose two time stamps lie far apart (the sampler was interrupted in between) says
-// little about when its update was.
-bool is_quick(std::int64_t sweep_ns, const Channel& channel) {
-  return sweep_ns <= channel.refresh_ns / 4;
-}
-
 }  // namespace
+
+bool is_quick(std::int64_t sweep_ns, const Channel& channel) noexcept {
+  return sweep_ns <= (channel.refresh_ns > 0 ? channel.refresh_ns : 1'000'000) / 4;
+}
 
 std::int64_t patience_ns(const Channel& channel) noexcept {
   return 4 * (channel.refresh_ns > 0 ? channel.refresh_ns : 25'000'000);
@@ -129,7 +127,7 @@ Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std:
   std::int64_t still_until_ns = 0;  // newest of the readings after t, as long as none differs
   std::uint64_t still_value = 0;
   bool spoiled = false;  // by a reset, or a stall that may hide a wrap, before anything was proven
-  Edges edges({static_cast<double>(rows.t_end(0)), rows.reading(0, index)});
+  Edges edges({static_cast<double>(rows.t_begin(0) + rows.t_end(0)) / 2, rows.reading(0, index)});
   for_pairs(rows, index, [&](Pair pair) {
     if (rows.t_end(pair.second) > t_ns &&
         (rows.marks(pair.second, index) & (row::reset | row::ambiguous)) != 0) {
@@ -222,29 +220,39 @@ std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels,
 
 bool covered(const Ring& ring, std::span<const Channel> channels, std::int64_t t_ns) {
   const std::uint64_t head = ring.head();
-  std::uint64_t begin = 0;
-  if (head == 0 || !ring.peek(head - 1, row::t_begin_word, begin)) {
+  std::uint64_t newest_begin = 0;
+  if (head == 0 || !ring.peek(head - 1, row::t_begin_word, newest_begin)) {
     return false;
   }
-  // The first row that began after t, against the newest one.
+  // The first row that began after t, and the changes since then.
   std::uint64_t first = row_after(ring, t_ns);
-  std::uint64_t first_begin = 0;
-  while (first < head && ring.peek(first, row::t_begin_word, first_begin) &&
-         static_cast<std::int64_t>(first_begin) < t_ns) {
+  std::uint64_t begin = 0;
+  while (first < head && ring.peek(first, row::t_begin_word, begin) &&
+         static_cast<std::int64_t>(begin) < t_ns) {
     ++first;
   }
-  const std::int64_t since_ns = static_cast<std::int64_t>(begin) - t_ns;
-  std::uint64_t end = 0;
-  ring.peek(head - 1, row::t_end_word, end);
-  for (std::size_t i = 0; i < channels.size(); ++i) {
-    if (channels[i].kind != Kind::counter || since_ns > patience_ns(channels[i])) {
-      continue;
-    }
-    std::uint64_t before = 0;
+  const auto saw_update = [&](std::size_t channel) {
+    const std::size_t word = row::first_reading + channel;
     std::uint64_t after = 0;
-    if (!ring.peek(first, row::first_reading + i, before) ||
-        !ring.peek(head - 1, row::first_reading + i, after) || before == after ||
-        !is_quick(static_cast<std::int64_t>(end - begin), channels[i])) {
+    std::uint64_t end = 0;
+    ring.peek(head - 1, word, after);
+    for (std::uint64_t k = head - 1; k > first; --k) {
+      std::uint64_t before = 0;
+      if (!ring.peek(k - 1, word, before) || !ring.peek(k, row::t_begin_word, begin) ||
+          !ring.peek(k, row::t_end_word, end)) {
+        return true;  // the ring has gone round: there is nothing left to wait for
+      }
+      if (before != after && is_quick(static_cast<std::int64_t>(end - begin), channels[channel])) {
+        return true;
+      }
+      after = before;
+    }
+    return false;
+  };
+  const std::int64_t since_ns = static_cast<std::int64_t>(newest_begin) - t_ns;
+  for (std::size_t i = 0; i < channels.size(); ++i) {
+    if (channels[i].kind == Kind::counter && since_ns <= patience_ns(channels[i]) &&
+        !saw_update(i)) {
       return false;
     }
   }

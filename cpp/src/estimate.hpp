@@ -56,12 +56,16 @@ Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std:
 // Throws Error(state) when t_ns lies before the oldest row.
 std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels, std::int64_t t_ns);
 
-// Whether later rows say all that they can about t_ns: each counter has moved since, or has had the
-// time to.
+// Whether later rows say all that they can about t_ns: a quick row saw each counter move since, or
+// each had the time to.
 bool covered(const Ring& ring, std::span<const Channel> channels, std::int64_t t_ns);
 
 // The first row that ended after t_ns (head() if none).
 std::uint64_t row_after(const Ring& ring, std::int64_t t_ns) noexcept;
+
+// A reading whose two time stamps lie far apart (the sampler was interrupted in between) says
+// little about when an update was.
+bool is_quick(std::int64_t sweep_ns, const Channel& channel) noexcept;
 
 // A counter is held to stand still when this much time brought no update.
 std::int64_t patience_ns(const Channel& channel) noexcept;

@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "error.hpp"
+#include "estimate.hpp"
 
 namespace wattring {
 namespace {
@@ -155,24 +156,33 @@ void Sampler::settle() noexcept {
       fastest_ns = std::min(fastest_ns, refresh_ns);
     }
   }
+  const std::int64_t patience_ns = std::min(4 * slowest_ns, longest_settle_ns);
   if (slowest_ns == 0 || !take()) {
     return;
   }
-  const std::int64_t until_ns = t_begin_ + std::min(4 * slowest_ns, longest_settle_ns);
+  const std::int64_t until_ns = t_begin_ + std::min(4 * patience_ns, longest_settle_ns);
+  std::int64_t began_ns = t_begin_;
   const std::vector<Counter>& now = counters_;
-  std::vector<std::uint64_t> first;
+  std::vector<std::uint64_t> last;
   for (const Counter& counter : now) {
-    first.push_back(counter.value());
+    last.push_back(counter.value());
   }
-  const auto all_moved = [&] {
+  std::vector<bool> dated(now.size());  // moved, in a sweep that tells when
+  const auto waits_for_more = [&] {
+    bool all_dated = true;
     for (std::size_t i = 0; i < now.size(); ++i) {
-      if (channels()[i].kind == Kind::counter && now[i].value() == first[i]) {
-        return false;
+      const bool quick = is_quick(t_end_ - t_begin_, channels()[i]);
+      if (!quick) {
+        began_ns = t_end_;  // an interruption takes nothing from the time that a counter has
       }
+      dated[i] =
+          dated[i] || channels()[i].kind == Kind::gauge || (now[i].value() != last[i] && quick);
+      last[i] = now[i].value();
+      all_dated = all_dated && dated[i];
     }
-    return true;
+    return !all_dated && t_end_ < std::min(began_ns + patience_ns, until_ns);
   };
-  while (t_end_ < until_ns && !all_moved()) {
+  while (waits_for_more()) {
     sleep_for(fastest_ns / 4);
     if (!take()) {
       return;

@@ -163,6 +163,18 @@ TEST(EstimateRules, ATimeIsCoveredOnceEveryCounterHasMovedOrHadTheTime) {
   EXPECT_FALSE(none.covers(0));
 }
 
+TEST(EstimateRules, OnlyASweepThatWasQuickCoversAndNoLaterOneUndoesIt) {
+  const std::vector<Made::Row> start{{0, 10, 0}, {100, 110, 0}};
+  const auto with = [&start](std::vector<Made::Row> more) {
+    more.insert(more.begin(), start.begin(), start.end());
+    return Made(more, 200);
+  };
+  EXPECT_FALSE(with({{200, 300, 50}}).covers(100));
+  EXPECT_FALSE(with({{200, 300, 50}, {310, 320, 50}}).covers(100));
+  EXPECT_TRUE(with({{200, 300, 50}, {310, 320, 90}}).covers(100));
+  EXPECT_TRUE(with({{200, 210, 50}, {300, 400, 90}}).covers(100));
+}
+
 TEST(EstimateRules, GaugesAreNotWaitedForAndHaveNoEnergy) {
   Made made({{0, 10, 5}, {200, 210, 5}});
   made.channel.kind = Kind::gauge;

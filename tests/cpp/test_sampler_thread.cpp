@@ -26,6 +26,26 @@ TEST(SamplerThread, StoppingDoesNotWaitForTheDeadline) {
   sampler->stop();                          // again is nothing
 }
 
+TEST(SamplerThread, StartWaitsUntilAnUpdateIsDated) {
+  // Sweeps that take about a refresh see every update, but not when it was.
+  Orders orders;
+  orders.refresh_ns = 10 * ms;
+  orders.delay_ns = 8 * ms;
+  std::thread later([&] {
+    sleep_for(30 * ms);
+    orders.delay_ns = 0;
+  });
+  const auto sampler = sampler_of(orders, {.period_ns = 3600 * ns_per_s, .rows = 512});
+  later.join();
+  bool dated = false;
+  const auto rows = rows_of(sampler->ring());
+  for (std::size_t i = 1; i < rows.size(); ++i) {
+    dated = dated || (rows[i].value != rows[i - 1].value &&
+                      rows[i].t_end_ns - rows[i].t_begin_ns < 10 * ms / 4);
+  }
+  EXPECT_TRUE(dated);
+}
+
 TEST(SamplerThread, IsNamedDeafToSignalsAndPunctual) {
   Orders orders;
   const auto sampler = sampler_of(orders, {.period_ns = ms, .rows = 512});

@@ -2,6 +2,7 @@
 #include "estimate.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <numeric>
 #include <string>
@@ -18,6 +19,7 @@ constexpr double infinite = std::numeric_limits<double>::infinity();
 struct Edge {
   double t_ns;
   std::uint64_t value;
+  double prior_seen_ns;  // when a reading last saw the value before
 };
 
 // Two readings of one channel, the second the next good one after the first.
@@ -50,7 +52,8 @@ Edge edge_of(const Rows& rows, std::size_t index, const Channel& channel, Pair p
     earliest = std::max(earliest, static_cast<double>(rows.t_begin(pair.second)) -
                                       static_cast<double>(channel.refresh_ns));
   }
-  return {(earliest + latest) / 2, rows.reading(pair.second, index)};
+  return {(earliest + latest) / 2, rows.reading(pair.second, index),
+          static_cast<double>(rows.t_begin(pair.first))};
 }
 
 double line(const Edge& a, const Edge& b, double t_ns) {
@@ -58,12 +61,17 @@ double line(const Edge& a, const Edge& b, double t_ns) {
   return static_cast<double>(a.value) + step * (t_ns - a.t_ns) / (b.t_ns - a.t_ns);
 }
 
-// Between two updates that changed the value. Where refreshes in between did not, the counter had
-// moved by less than its unit until the last of them, whatever it did afterwards.
+// Between two updates that changed the value. Where refreshes in between were seen to change
+// nothing, the counter had moved by less than its unit until the last of them, whatever it did
+// afterwards. What refreshes did while nobody looked (a stalled sampler, a long period) is unknown.
 double between(const Edge& a, const Edge& b, double refresh_ns, std::uint64_t quantum,
                double t_ns) {
-  const Edge last_still{b.t_ns - refresh_ns, std::min(a.value + quantum, b.value)};
-  if (refresh_ns == 0 || last_still.t_ns <= a.t_ns + refresh_ns / 2) {
+  if (refresh_ns == 0) {
+    return line(a, b, t_ns);
+  }
+  const double refreshes = std::max(1.0, std::ceil((b.t_ns - b.prior_seen_ns) / refresh_ns));
+  const Edge last_still{b.t_ns - refreshes * refresh_ns, std::min(a.value + quantum, b.value), 0};
+  if (last_still.t_ns <= a.t_ns + refresh_ns / 2) {
     return line(a, b, t_ns);
   }
   return t_ns < last_still.t_ns ? line(a, last_still, t_ns) : line(last_still, b, t_ns);
@@ -127,7 +135,8 @@ Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std:
   std::int64_t still_until_ns = 0;  // newest of the readings after t, as long as none differs
   std::uint64_t still_value = 0;
   bool spoiled = false;  // by a reset, or a stall that may hide a wrap, before anything was proven
-  Edges edges({static_cast<double>(rows.t_begin(0) + rows.t_end(0)) / 2, rows.reading(0, index)});
+  Edges edges(
+      {static_cast<double>(rows.t_begin(0) + rows.t_end(0)) / 2, rows.reading(0, index), 0});
   for_pairs(rows, index, [&](Pair pair) {
     if (rows.t_end(pair.second) > t_ns &&
         (rows.marks(pair.second, index) & (row::reset | row::ambiguous)) != 0) {
@@ -249,10 +258,12 @@ bool covered(const Ring& ring, std::span<const Channel> channels, std::int64_t t
     }
     return false;
   };
+  // One row, however late, proves nothing: a sampler that was held up comes back behind an update.
+  const bool has_pair = first + 1 < head;
   const std::int64_t since_ns = static_cast<std::int64_t>(newest_begin) - t_ns;
   for (std::size_t i = 0; i < channels.size(); ++i) {
-    if (channels[i].kind == Kind::counter && since_ns <= patience_ns(channels[i]) &&
-        !saw_update(i)) {
+    const bool had_time = has_pair && since_ns > patience_ns(channels[i]);
+    if (channels[i].kind == Kind::counter && !had_time && !saw_update(i)) {
       return false;
     }
   }

@@ -139,6 +139,28 @@ TEST(EstimateRules, TheEstimateStaysInsideWhatIsProven) {
   }
 }
 
+TEST(EstimateRules, NobodySawACounterStandStillInAHole) {
+  // 1 a nanosecond throughout; the sampler was held up from 200 to 800.
+  const Made hole({{0, 10, 0}, {100, 110, 100}, {200, 210, 200}, {800, 810, 800}, {900, 910, 900}});
+  const Made slow({{0, 10, 0}, {700, 710, 700}, {1400, 1410, 1400}, {2100, 2110, 2100}});
+  for (std::int64_t t = 210; t < 800; t += 10) {
+    ASSERT_NEAR(hole.at(t).value_j, static_cast<double>(t), 100);
+    ASSERT_NEAR(slow.at(t).value_j, static_cast<double>(t), 100);
+  }
+}
+
+TEST(EstimateRules, WhatPollsSawStandStillDidSo) {
+  std::vector<Made::Row> rows{{0, 10, 0}, {100, 110, 100}};
+  for (std::uint64_t t = 200; t <= 800; t += 100) {
+    rows.push_back({t, t + 10, 100});
+  }
+  rows.push_back({900, 910, 200});
+  const Made made(rows);
+  for (std::int64_t t = 110; t < 700; t += 10) {
+    ASSERT_LE(made.at(t).value_j, 100 + 1) << "moved by less than its unit";
+  }
+}
+
 TEST(EstimateRules, TimesBeforeTheOldestRowAreRefused) {
   Made made(plain);
   const std::span<const Channel> channels(&made.channel, 1);
@@ -159,6 +181,9 @@ TEST(EstimateRules, ATimeIsCoveredOnceEveryCounterHasMovedOrHadTheTime) {
   Made still({{0, 10, 5}, {200, 210, 5}, {400, 410, 5}, {600, 610, 5}}, 100);
   EXPECT_TRUE(still.covers(100));
   EXPECT_FALSE(still.covers(250));
+  // One row, however late, is behind an update at best: it proves nothing above.
+  EXPECT_FALSE(Made({{0, 10, 5}, {900, 910, 9}}, 100).covers(10));
+  EXPECT_TRUE(Made({{0, 10, 5}, {900, 910, 9}, {1000, 1010, 12}}, 100).covers(10));
   Made none({});
   EXPECT_FALSE(none.covers(0));
 }

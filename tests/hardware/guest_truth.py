@@ -162,6 +162,10 @@ def long_window(source: str) -> dict[str, object]:
     return {
         "wrapped": wrapped,
         "relative_error": {c: measured.energy_j[c] / (last[c] - first[c]) - 1 for c in channels},
+        "inside": {
+            c: measured.bounds_j[c][0] <= last[c] - first[c] <= measured.bounds_j[c][1]
+            for c in channels
+        },
         "energy_j": measured.energy_j,
         "bounds_j": measured.bounds_j,
         "notes": measured.notes,

@@ -50,6 +50,7 @@ class Case:
     machine: dict[str, str]
     command: str
     expect_wrap: bool = False
+    limit: float = LIMIT
     # Powercap counts DRAM in 15.3 µJ on server models where the hardware counts 2^-16 J.
     known_bias: dict[str, float] = field(default_factory=dict)
 
@@ -64,8 +65,16 @@ def cases(windows: int) -> list[Case]:
             Case(f"{windows} windows, {source}", DESKTOP, f"{run} windows {source} {windows}"),
         ]
         bias = {"dram-0": 0.0027, "dram-1": 0.0027} if source == "rapl_powercap" else {}
+        # Four virtual CPUs on what is often two real ones hold the sampler up for milliseconds at a
+        # time: a step of power inside such a hole has no place that anything could tell.
         found.append(
-            Case(f"two sockets, {source}", SERVER, f"{run} long {source}", known_bias=bias)
+            Case(
+                f"two sockets, {source}",
+                SERVER,
+                f"{run} long {source}",
+                limit=2 * LIMIT,
+                known_bias=bias,
+            )
         )
         found.append(Case(f"EPYC, {source}", EPYC, f"{run} long {source}"))
     # Unpinned, as people run it. perf starts a little after wattring and ends a little before: only
@@ -82,14 +91,16 @@ def judge(case: Case, result: dict[str, Any]) -> list[str]:
     for channel, error in result.get("relative_error", {}).items():
         off = error - case.known_bias.get(channel, 0)
         # DRAM by powercap is a stated exception of the kernel's; everything else must agree.
-        if abs(off) > LIMIT:
+        if abs(off) > case.limit:
             wrong.append(f"{channel} is off by {error:+.4%}")
     if "relative_error" in result and not result["relative_error"]:
         wrong.append("nothing was compared")
     if case.expect_wrap and not result.get("wrapped"):
         wrong.append("the counter did not wrap inside the window")
     wrong += [f"outside its bounds: {row}" for row in result.get("outside", [])]
-    wrong += [f"{c} outside its bounds" for c, ok in result.get("inside", {}).items() if not ok]
+    inside = result.get("inside", {})
+    # Bounds prove what the counter says, which is what the kernel makes of it.
+    wrong += [f"{c} outside its bounds" for c in inside.keys() - case.known_bias if not inside[c]]
     if "relative" in result and not abs(result["relative"]) < 0.005:
         wrong.append(f"differs from perf stat by {result['relative']:+.3%}")
     wrong += result.get("wrong", [])

@@ -91,6 +91,7 @@ def test_02_sweeps_that_fail_wholly_are_counted(
     with wr.Session("1ms", "rapl_perf", environment=machine.environment()) as session:
         wait_rows(session, "rapl_perf")
         t0 = wr.now_ns()
+        pause(session, "rapl_perf")
         perf.fail_reads(error_number)
         wait_rows(session, "rapl_perf", 5)
         machine.add_energy(0, "package", 2.5)

@@ -79,6 +79,7 @@ Session::Session(const Environment& env, const std::vector<std::string>& sources
   for (OpenedSource& opened : selection.sources) {
     check_period(opened);
     samplers_.push_back(std::make_unique<Sampler>(opened.name, std::move(opened.source), options_));
+    clocks_.emplace_back(samplers_.back()->channels().size());
   }
 }
 
@@ -167,10 +168,24 @@ Mark Session::mark(std::int64_t t_ns) const {
       // nobody.
       sleep_for(std::clamp<std::int64_t>(sampler.period_ns() / 2, 50'000, 10'000'000));
     }
-    mark.sources[s].standings = stand(ring, sampler.channels(), t_ns);
+    mark.sources[s].standings = settle(s, t_ns);
     mark.sources[s].row = row_after(ring, t_ns);
   }
   return mark;
+}
+
+std::vector<Standing> Session::settle(std::size_t source, std::int64_t t_ns) const {
+  const Sampler& sampler = *samplers_[source];
+  std::vector<KnownClock> clocks;
+  {
+    const std::lock_guard lock(clocks_mutex_);
+    clocks = clocks_[source];
+  }
+  // Not under the lock: a search takes milliseconds.
+  std::vector<Standing> standings = stand(sampler.ring(), sampler.channels(), t_ns, &clocks);
+  const std::lock_guard lock(clocks_mutex_);
+  clocks_[source] = std::move(clocks);
+  return standings;
 }
 
 std::vector<std::vector<ChannelEnergy>> Session::between(const Mark& from, const Mark& to) const {

@@ -109,6 +109,19 @@ TEST(UpdateClock, PollsAtTheVeryPeriodTellNothing) {
   }
 }
 
+TEST(UpdateClock, NoneIsBetterThanAWrongOne) {
+  // Polls at nearly the period of the updates slide past them but once or twice in all.
+  for (const std::int64_t near : {994'000, 997'766, 1'003'000}) {
+    for (unsigned seed = 0; seed < 20; ++seed) {
+      auto made = simulation::run(simulation::constant(50).energy, {ms, near}, seed, 1200);
+      made.channel.refresh_ns = ms;
+      const auto clock = clock_of(made, 50, 1024);
+      EXPECT_TRUE(!clock || phase_error_ns(*clock, static_cast<double>(near)) < 90'000)
+          << near << ' ' << seed;
+    }
+  }
+}
+
 TEST(UpdateClock, DatedUpdatesAreWhereTheyWere) {
   const auto made = simulation::run(square().energy, {ms, refresh}, 3, 1400);
   const auto clock = clock_of(made, 100, 1024);

@@ -2,28 +2,12 @@
 #include "update_clock.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
-#include <limits>
+
+#include "clock_search.hpp"
 
 namespace wattring {
 namespace {
-
-// A good reading. Times are in ns after the first row's t_begin.
-struct Poll {
-  double t_ns;     // middle of the sweep
-  double half_ns;  // half of its length
-  double value;    // ticks since the first poll
-};
-
-// A clock in the time of the polls.
-struct Guess {
-  double period_ns;
-  double phase_ns;
-
-  double updates_until(double t_ns) const { return (t_ns - phase_ns) / period_ns; }
-  double time_of(double k) const { return phase_ns + k * period_ns; }
-};
 
 std::vector<Poll> polls_of(const Rows& rows, std::size_t index) {
   std::vector<Poll> polls;
@@ -39,120 +23,6 @@ std::vector<Poll> polls_of(const Rows& rows, std::size_t index) {
   return polls;
 }
 
-constexpr int phases = 25;
-constexpr double margin = 1.0 / phases;  // no phase is further than half of this from one tried
-
-// How badly the polls fit a guess. Polls closer than `margin` to an update could be on either side
-// of it and are left out, at a price. Of the others a change without an update is wrong, and so is
-// power that jumps where it need not: one update taken for two, or two for one, halves or doubles
-// it.
-double misfit(std::span<const Poll> polls, const Guess& guess, double enough) {
-  constexpr double left_out = 0.05;
-  double sum = 0;
-  double last_k = 0;
-  double last_value = 0;
-  double last_power = -1;
-  bool started = false;
-  for (const Poll& poll : polls) {
-    const double updates = guess.updates_until(poll.t_ns);
-    const double k = std::floor(updates);
-    const double after_ns = (updates - k) * guess.period_ns;
-    const double needed_ns = margin * guess.period_ns + poll.half_ns;
-    if (after_ns < needed_ns || guess.period_ns - after_ns < needed_ns) {
-      sum += left_out;
-      continue;
-    }
-    if (started && k == last_k) {
-      sum += poll.value > last_value ? 1 : 0;
-    } else if (started) {
-      const double power = (poll.value - last_value) / (k - last_k);
-      if (last_power >= 0 && power + last_power > 0) {
-        sum += std::min(0.5, std::abs(power - last_power) / (power + last_power));
-      }
-      last_power = power;
-    }
-    started = true;
-    last_k = k;
-    last_value = poll.value;
-    if (sum > enough) {
-      break;
-    }
-  }
-  return sum;
-}
-
-// The best fit of all phases over the periods from `least_ns` to `most_ns`.
-Guess search(std::span<const Poll> polls, double least_ns, double most_ns, double step_ns) {
-  Guess best{least_ns, 0};
-  double best_sum = std::numeric_limits<double>::infinity();
-  const double middle_ns = (polls.front().t_ns + polls.back().t_ns) / 2;
-  for (double period_ns = least_ns; period_ns <= most_ns; period_ns += step_ns) {
-    for (int i = 0; i < phases; ++i) {
-      const Guess guess{period_ns, middle_ns + period_ns * i / phases};
-      const double sum = misfit(polls, guess, best_sum);
-      if (sum < best_sum) {
-        best = guess;
-        best_sum = sum;
-      }
-    }
-  }
-  return best;
-}
-
-// Whether the polls bear the guess out. Where it places another number of updates between two
-// polls than their distance alone suggests, the power must come out as it is just before and after;
-// and no other number may do better anywhere. Polls at the very period of the updates tell nothing,
-// and fit any guess.
-bool is_borne_out(std::span<const Poll> polls, const Guess& guess) {
-  struct Interval {
-    double energy;
-    double updates;
-    double suggested;
-    double power() const { return energy / updates; }
-  };
-  int right = 0;
-  int wrong = 0;
-  int still = 0;  // without an update between two polls there was no change either
-  std::vector<Interval> intervals;
-  const Poll* last = nullptr;
-  double last_k = 0;
-  for (const Poll& poll : polls) {
-    const double updates = guess.updates_until(poll.t_ns);
-    if (std::abs(updates - std::round(updates)) * guess.period_ns <
-        margin * guess.period_ns + poll.half_ns) {
-      continue;
-    }
-    const double k = std::floor(updates);
-    if (last != nullptr && k > last_k) {
-      intervals.push_back({poll.value - last->value, k - last_k,
-                           std::max(1.0, std::round((poll.t_ns - last->t_ns) / guess.period_ns))});
-    }
-    if (last != nullptr && k == last_k) {
-      (poll.value == last->value ? still : wrong) += 1;
-    }
-    if (last == nullptr || k > last_k) {
-      last = &poll;
-      last_k = k;
-    }
-  }
-  for (std::size_t i = 1; i + 1 < intervals.size(); ++i) {
-    const Interval& own = intervals[i];
-    const double before = intervals[i - 1].power();
-    const double after = intervals[i + 1].power();
-    const double power = (before + after) / 2;
-    if (power <= 0 || std::abs(before - after) > 0.05 * power) {
-      continue;
-    }
-    const auto off = [&](double n) { return n > 0 ? std::abs(own.energy / n / power - 1) : 1; };
-    if (off(own.updates) < 0.08) {
-      right += own.updates != own.suggested && off(own.suggested) > 0.12 ? 1 : 0;
-    } else if (off(own.updates) > 0.12) {
-      wrong += std::min(off(own.updates - 1), off(own.updates + 1)) < 0.06 ? 1 : 0;
-    }
-  }
-  return (right >= 6 || still >= 32) && wrong * 4 <= right + still;
-}
-
 // A poll near an update, and whether it saw the update.
 struct Sighting {
   double t_ns;
@@ -166,7 +36,7 @@ class Reader {
   Reader(std::span<const Poll> polls, const Guess& guess, double scale, double quantum)
       : polls_(polls),
         guess_(guess),
-        margin_ns_(margin * scale * guess.period_ns),
+        margin_ns_(phase_margin * scale * guess.period_ns),
         quantum_(quantum) {}
 
   // Whether the poll is far enough from any update to be placed by the clock alone.
@@ -183,11 +53,13 @@ class Reader {
     const double k = std::round(guess_.updates_until(poll.t_ns));
     const Poll* before = nullptr;
     const Poll* after = nullptr;
-    for (std::size_t j = i; j-- > 0 && i - j <= reach && before == nullptr;) {
-      before = is_far(polls_[j]) ? &polls_[j] : nullptr;
-    }
-    for (std::size_t j = i + 1; j < polls_.size() && j - i <= reach && after == nullptr; ++j) {
-      after = is_far(polls_[j]) ? &polls_[j] : nullptr;
+    for (std::size_t d = 1; d <= reach; ++d) {
+      if (before == nullptr && d <= i && is_far(polls_[i - d])) {
+        before = &polls_[i - d];
+      }
+      if (after == nullptr && i + d < polls_.size() && is_far(polls_[i + d])) {
+        after = &polls_[i + d];
+      }
     }
     if (before == nullptr || after == nullptr) {
       return std::nullopt;
@@ -322,7 +194,7 @@ std::optional<Guess> acquire(std::span<const Poll> polls, double nominal_ns, dou
   for (std::size_t n = 256;; n *= 2) {
     const auto some = middle(polls, n);
     // A period that is off by half a step slips by less than the margin until either end.
-    step_ns = 2 * margin * nominal_ns * nominal_ns / (some.back().t_ns - some.front().t_ns);
+    step_ns = 2 * phase_margin * nominal_ns * nominal_ns / (some.back().t_ns - some.front().t_ns);
     guess = search(some, least_ns, most_ns, step_ns);
     least_ns = guess.period_ns - 4 * step_ns;
     most_ns = guess.period_ns + 4 * step_ns;

@@ -22,7 +22,7 @@ CPP_FLOORS = [
     ["channel", "row", "rows", "histogram", "environment", "ring", "counter"],
     ["source", "machine", "rapl"],
     ["sources/*"],
-    ["registry", "update_clock", "estimate", "sampler"],
+    ["registry", "clock_search", "update_clock", "estimate", "sampler"],
     ["session"],
 ]
 PYTHON_FLOORS = [

@@ -19,7 +19,7 @@ from fakes.perf import FakePerf, compile_library
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# A shell's background jobs ignore signals, and so would the programs that tests start and interrupt.
+# Background jobs ignore signals, and so would the programs that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 

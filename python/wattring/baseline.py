@@ -84,6 +84,11 @@ class Baseline:
         """How long the rest was."""
         return self.measurement.seconds
 
+    @property
+    def notes(self) -> dict[str, list[str]]:
+        """What limits a figure, per channel; only channels with something to say."""
+        return self.measurement.notes
+
     def to_dict(self) -> dict[str, Any]:
         """Everything under the same names, fit for JSON (an infinite bound becomes None)."""
         return {
@@ -121,7 +126,7 @@ class Baseline:
         return "\n".join(
             f"{channel:<{width}} {format_joules(watts):>10} W  "
             f"{format_bounds(self.bounds_w[channel]):<24} {self.seconds:>9.3f} s   "
-            f"± {format_joules(self.spread_w[channel])} W"
+            f"± {format_joules(self.spread_w[channel])} W{_bracketed(self.notes.get(channel))}"
             for channel, watts in self.power_w.items()
         )
 
@@ -184,6 +189,17 @@ class Net:
         return self.gross.roots
 
     @property
+    def notes(self) -> dict[str, list[str]]:
+        """What limits a figure, of the measurement and of the rest, per channel."""
+        notes = {}
+        for channel in self.energy_j:
+            gross = self.gross.notes.get(channel, [])
+            rest = [n for n in self.baseline.notes.get(channel, []) if n not in gross]
+            if gross or rest:
+                notes[channel] = [*gross, *(f"at rest: {note}" for note in rest)]
+        return notes
+
+    @property
     def total_j(self) -> float:
         """Net joules of the root channels together."""
         return sum(self.energy_j[channel] for channel in self.roots)
@@ -203,6 +219,7 @@ class Net:
             "bounds_j": bounds_out(self.bounds_j),
             "power_w": {c: finite(w) for c, w in self.power_w.items()},
             "seconds": self.seconds,
+            "notes": self.notes,
             "roots": self.roots,
             "total_j": self.total_j,
             "total_bounds_j": [finite(v) for v in self.total_bounds_j],
@@ -225,7 +242,7 @@ class Net:
             Measurement.from_dict(read.field("gross")), Baseline.from_dict(read.field("baseline"))
         )
 
-    def _rows(self) -> list[tuple[str, str, str, str, str]]:
+    def _rows(self) -> list[tuple[str, str, str, str, str, str]]:
         rows = [
             (
                 channel,
@@ -233,6 +250,7 @@ class Net:
                 format_bounds(self.bounds_j[channel]),
                 f"{format_watts(self.power_w[channel])} W",
                 f"{format_joules(self.gross.energy_j[channel])} J",
+                _bracketed(self.notes.get(channel)),
             )
             for channel, joules in self.energy_j.items()
         ]
@@ -245,6 +263,7 @@ class Net:
                     format_bounds(self.total_bounds_j),
                     f"{format_watts(watts)} W",
                     f"{format_joules(self.gross.total_j)} J",
+                    f"   ({' + '.join(self.roots)})",
                 )
             )
         return rows
@@ -254,9 +273,14 @@ class Net:
         width = max([16, *(len(row[0]) for row in rows)])
         return "\n".join(
             f"{name:<{width}} {joules:>12} net  {bounds:<24} {self.seconds:>9.3f} s {watts:>10}   "
-            f"of {gross} gross"
-            for name, joules, bounds, watts, gross in rows
+            f"of {gross} gross{note}"
+            for name, joules, bounds, watts, gross, note in rows
         )
 
     def _repr_html_(self) -> str:
-        return html_table(("channel", "net energy", "bounds", "net power", "gross"), self._rows())
+        head = ("channel", "net energy", "bounds", "net power", "gross energy", "")
+        return html_table(head, self._rows())
+
+
+def _bracketed(notes: list[str] | None) -> str:
+    return f"   [{'; '.join(notes)}]" if notes else ""

@@ -81,7 +81,7 @@ class Document:
     def by_name(self, name: str, keys: Iterable[str] | None = None) -> dict[str, Any]:
         """Read an object; `keys` are the ones that it must have, in any order."""
         value = self.field(name)
-        if not isinstance(value, dict):
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
             raise self.refuse(f"{name} is no object")
         if keys is None:
             return value

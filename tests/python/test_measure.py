@@ -408,13 +408,28 @@ def test_measured_from_many_threads(session: wr.Session) -> None:
         assert_true(m)
 
 
-def test_each_call_opens_and_closes_its_own_session() -> None:
-    @wr.measured(sources="simulated")
-    def threads() -> list[str]:
-        return [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
+def samplers() -> int:
+    """How many threads of this process sample."""
+    names = [(task / "comm").read_text() for task in Path("/proc/self/task").iterdir()]
+    return sum(name.startswith("wr-") for name in names)
 
-    assert sum(name.startswith("wr-") for name in threads()) == 1
-    assert not [t for t in threads.__wrapped__() if t.startswith("wr-")]  # type: ignore[attr-defined]
+
+def test_each_call_opens_and_closes_its_own_session() -> None:
+    count = wr.measured(sources="simulated")(samplers)
+    assert count() == 1
+    assert samplers() == 0
+
+
+def test_an_exception_that_is_kept_keeps_no_sampler() -> None:
+    """Its traceback holds the call, and the session that was opened for it."""
+
+    def fail() -> int:
+        raise KeyError(samplers())
+
+    with pytest.raises(KeyError) as caught:
+        wr.measure(fail, sources="simulated")
+    assert caught.value.args == (1,)
+    assert samplers() == 0
 
 
 def test_names_do_not_depend_on_what_was_imported_first() -> None:

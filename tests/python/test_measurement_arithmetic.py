@@ -71,6 +71,7 @@ def test_windows_with_time_between_them() -> None:
     assert "in 2 windows within 6.000 s" in str(m)
     between = m + window(1 * S, 3 * S)
     assert between.spans_ns == [(0, 6 * S)]
+    assert (between + window(2 * S, 2 * S)).spans_ns == [(0, 6 * S)]
     with pytest.raises(wr.InvalidError, match="overlap by 1 s"):
         m + window(4 * S, 5 * S)
 

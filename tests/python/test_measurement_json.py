@@ -43,6 +43,18 @@ def test_infinite_bounds_and_tuples_come_back() -> None:
     assert back.spans_ns == [(1_000_000_000, 1_250_000_000)]
 
 
+def test_a_missing_lower_bound_is_infinite_too() -> None:
+    document = measurement().to_dict()
+    document["bounds_j"]["dram-0"] = [None, 0.01]
+    assert wr.Measurement.from_dict(document).bounds_j["dram-0"] == (-INFINITY, 0.01)
+
+
+def test_names_that_are_no_text_are_refused() -> None:
+    document = measurement(notes={}, roots=[]).to_dict() | {"energy_j": {7: 1.0}}
+    with pytest.raises(wr.InvalidError, match="energy_j is no object"):
+        wr.Measurement.from_dict(document)
+
+
 def test_sums_come_back() -> None:
     m = measurement() + measurement(t_begin_ns=2_000_000_000, t_end_ns=2_500_000_000)
     back = wr.Measurement.from_json(m.to_json())
@@ -143,6 +155,7 @@ def spoil(path: str, value: object) -> Callable[[dict[str, Any]], None]:
         spoil("energy_j/package-0", "12"),
         spoil("energy_j/package-0", None),
         spoil("energy_j/package-0", 10**400),
+        spoil("energy_j/core-0", INFINITY),
         spoil("energy_j/package-0", 12.53),
         spoil("energy_j/package-0", 12.32),
         spoil("energy_j/package-9", 1.0),
@@ -151,6 +164,7 @@ def spoil(path: str, value: object) -> Callable[[dict[str, Any]], None]:
         spoil("bounds_j/package-0", [12.52, 12.33]),
         spoil("bounds_j/package-0", ["low", None]),
         spoil("method/package-0", 1),
+        spoil("method/gpu-0", "counter"),
         spoil("source", []),
         spoil("device", {"package-0": "package 0, A CPU"}),
         spoil("refresh_ns/core-0", 0.5),

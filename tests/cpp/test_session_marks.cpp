@@ -192,6 +192,7 @@ TEST_F(Windows, RowsBehindMissedDeadlinesAreCounted) {
 
 TEST_F(Windows, RowsThatLeftTheRingAreCountedAndTheirGapsKnown) {
   start(Environment(), "simulated", {.period_ns = 10 * us, .rows = 1});
+  wait_samples(sampler(), 2 * sampler().ring().rows());
   const std::uint64_t before = sampler().stats().missed;
   const Mark a = mark();
   const std::uint64_t from = sampler().stats().missed;
@@ -202,7 +203,8 @@ TEST_F(Windows, RowsThatLeftTheRingAreCountedAndTheirGapsKnown) {
   session_->stop();
   const ChannelEnergy e = between(a, b);
   EXPECT_GE(e.gap, until - from);
-  EXPECT_LE(e.gap, sampler().stats().missed - before);
+  // Rows on the border may be counted on either side of it.
+  EXPECT_LE(e.gap, sampler().stats().missed - before + 2);
   const std::uint64_t rows = b.sources[0].row - a.sources[0].row;
   EXPECT_GE(e.lost, rows - sampler().ring().rows());
   EXPECT_LE(e.lost, rows + 1);

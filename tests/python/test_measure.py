@@ -397,14 +397,17 @@ def test_measured_asynchronous_generators(session: wr.Session) -> None:
 
 
 def test_measured_from_many_threads(session: wr.Session) -> None:
-    calls = wr.measured(session=session)(work)
-    threads = [threading.Thread(target=calls, args=(i,)) for i in range(8)]
+    meeting = threading.Barrier(8)
+    calls = wr.measured(session=session)(meeting.wait)
+    threads = [threading.Thread(target=calls) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(calls.measurements) == 8
-    for m in calls.measurements:
+    windows = calls.measurements
+    assert len({m.t_begin_ns for m in windows}) == len({m.t_end_ns for m in windows}) == 8
+    assert max(m.t_begin_ns for m in windows) < min(m.t_end_ns for m in windows)
+    for m in windows:
         assert_true(m)
 
 

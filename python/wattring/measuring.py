@@ -132,7 +132,7 @@ def measured(
         sources: what to read, as for `Session` (default: all that can be read).
         session: a running session to use. Without it one is opened for each call, which takes some
             milliseconds before and after it (not in the window); with it, a refresh of the sensor
-            before and after.
+            before and after. An event loop waits as well.
         keep: how many measurements to keep.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import wattring as wr
+from fakes.power import SIMULATED, functions_of, true_j
 
 INFINITY = float("inf")
 CHANNELS = ("package-0", "core-0", "dram-0")
@@ -29,3 +30,12 @@ def measurement(**changes: object) -> wr.Measurement:
         "roots": ["package-0", "dram-0"],
     }
     return wr.Measurement(**(fields | changes))  # type: ignore[arg-type]
+
+
+def assert_true(m: wr.Measurement) -> None:
+    """The simulated machine's true energy lies within the bounds, and the estimate as well."""
+    assert m.seconds > 0
+    for channel, (low, high) in m.bounds_j.items():
+        function = functions_of(SIMULATED)[channel]
+        assert low <= true_j(function, m.t_begin_ns, m.t_end_ns) <= high
+        assert low <= m.energy_j[channel] <= high

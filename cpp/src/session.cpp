@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdio>
 #include <limits>
+#include <utility>
 
 #include "error.hpp"
 
@@ -39,25 +40,43 @@ std::array<std::uint64_t, 3> snapshot(const ChannelTallies& tallies) {
   return {tallies.failed.get(), tallies.ambiguous.get(), tallies.reset.get()};
 }
 
-// Marks set on a channel between two marks: from the rows while they are there, else from the
-// tallies.
-std::array<std::uint64_t, 3> marks_between(const Ring& ring, std::size_t channel,
-                                           const Mark::PerSource& from, const Mark::PerSource& to) {
-  std::array<std::uint64_t, 3> counts{};
-  for (std::uint64_t k = from.row; k <= to.row && k < ring.head(); ++k) {
+using Counts = std::array<std::uint64_t, 4>;  // failed, ambiguous, reset, gap
+
+// Adds up what the rows from `from` to `to` say of a channel; false at the first that is gone.
+bool add_rows(const Ring& ring, std::size_t channel, std::uint64_t from, std::uint64_t to,
+              Counts& counts) {
+  for (std::uint64_t k = from; k <= to && k < ring.head(); ++k) {
     std::uint64_t status = 0;
     if (!ring.peek(k, row::status_word, status)) {
-      for (std::size_t i = 0; i < counts.size(); ++i) {
-        counts[i] = to.tallies[channel][i] - from.tallies[channel][i];
-      }
-      return counts;
+      return false;
     }
     const std::uint64_t marks = row::marks_of(status, channel);
     counts[0] += (marks & row::failed) != 0 ? 1 : 0;
     counts[1] += (marks & row::ambiguous) != 0 ? 1 : 0;
     counts[2] += (marks & row::reset) != 0 ? 1 : 0;
+    counts[3] += (status & row::gap) != 0 ? 1 : 0;
   }
-  return counts;
+  return true;
+}
+
+// What went wrong between two marks: from the rows while they are there, else from the tallies.
+void count_marks(const Ring& ring, std::size_t channel, const Mark::PerSource& from,
+                 const Mark::PerSource& to, ChannelEnergy& energy) {
+  Counts counts{};
+  if (!add_rows(ring, channel, from.row, to.row, counts)) {
+    energy.lost = std::clamp(ring.oldest(), from.row + 1, to.row + 1) - from.row;
+    const auto& before = from.tallies[channel];
+    const auto& after = to.tallies[channel];
+    const auto grown = [](std::uint64_t a, std::uint64_t b) { return b > a ? b - a : 0; };
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      counts[i] = grown(before[i], after[i] + from.since[channel][i]);
+    }
+    counts[3] = grown(from.missed, to.missed) + from.since[channel][3];
+  }
+  energy.failed = counts[0];
+  energy.ambiguous = counts[1];
+  energy.reset = counts[2];
+  energy.gap = counts[3];
 }
 
 ChannelEnergy difference(const Standing& a, const Standing& b) {
@@ -158,6 +177,9 @@ Mark Session::mark(std::int64_t t_ns) const {
     for (std::size_t i = 0; i < sampler->channels().size(); ++i) {
       source.tallies.push_back(snapshot(sampler->tallies(i)));
     }
+    const SamplerStats stats = sampler->stats();
+    source.missed = stats.missed + stats.retries;  // either leaves a hole in the rows
+    source.row = sampler->ring().head();           // for now: rows before it are in the tallies
     mark.sources.push_back(std::move(source));
   }
   for (std::size_t s = 0; s < samplers_.size(); ++s) {
@@ -169,7 +191,10 @@ Mark Session::mark(std::int64_t t_ns) const {
       sleep_for(std::clamp<std::int64_t>(sampler.period_ns() / 2, 50'000, 10'000'000));
     }
     mark.sources[s].standings = settle(s, t_ns);
-    mark.sources[s].row = row_after(ring, t_ns);
+    const std::uint64_t tallied = std::exchange(mark.sources[s].row, row_after(ring, t_ns));
+    for (std::size_t i = 0; i < sampler.channels().size(); ++i) {
+      add_rows(ring, i, mark.sources[s].row, tallied, mark.sources[s].since.emplace_back());
+    }
   }
   return mark;
 }
@@ -203,10 +228,7 @@ std::vector<std::vector<ChannelEnergy>> Session::between(const Mark& from, const
     energies.emplace_back();
     for (std::size_t i = 0; i < a.standings.size(); ++i) {
       ChannelEnergy energy = difference(a.standings[i], b.standings[i]);
-      const auto counts = marks_between(samplers_[s]->ring(), i, a, b);
-      energy.failed = counts[0];
-      energy.ambiguous = counts[1];
-      energy.reset = counts[2];
+      count_marks(samplers_[s]->ring(), i, a, b, energy);
       if (energy.ambiguous > 0 || energy.reset > 0) {
         energy.upper_j = std::numeric_limits<double>::infinity();  // nothing proves one any more
       }

@@ -24,6 +24,10 @@ struct ChannelEnergy {
   std::uint64_t failed = 0;  // readings in between with these marks (row.hpp)
   std::uint64_t ambiguous = 0;
   std::uint64_t reset = 0;
+  // Of the whole source: rows behind missed deadlines, and rows of the window that have left the
+  // ring. Once rows are lost, `gap` rests on the count of missed deadlines.
+  std::uint64_t gap = 0;
+  std::uint64_t lost = 0;
 };
 
 // Where every counter of a session stood at one time. Two of them make a window, however long: they
@@ -32,7 +36,11 @@ struct Mark {
   struct PerSource {
     std::vector<Standing> standings;
     std::vector<std::array<std::uint64_t, 3>> tallies;  // failed, ambiguous, reset so far
+    std::uint64_t missed = 0;                           // deadlines without a row so far
     std::uint64_t row = 0;                              // first row after the mark
+    // Per channel: marks (and gaps) of rows after the mark that may be in the tallies already,
+    // because the mark was settled later.
+    std::vector<std::array<std::uint64_t, 4>> since;
   };
   std::int64_t t_ns = 0;
   std::vector<PerSource> sources;

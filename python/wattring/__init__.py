@@ -20,6 +20,7 @@ from wattring._core import __version__, now_ns
 
 if TYPE_CHECKING:
     from wattring._core import Channel, Environment, Skipped
+    from wattring.baseline import Baseline, Net
     from wattring.discovery import SourceInfo, sources
     from wattring.errors import (
         AbsentError,
@@ -31,16 +32,20 @@ if TYPE_CHECKING:
         WattringError,
     )
     from wattring.measurement import Measurement
+    from wattring.measuring import Measured, measure, measured
     from wattring.session import Reader, Session
 
 __all__ = [
     "AbsentError",
+    "Baseline",
     "Channel",
     "DeniedError",
     "Environment",
     "InvalidError",
     "IoError",
+    "Measured",
     "Measurement",
+    "Net",
     "Reader",
     "Session",
     "Skipped",
@@ -49,6 +54,8 @@ __all__ = [
     "UnsupportedError",
     "WattringError",
     "__version__",
+    "measure",
+    "measured",
     "now_ns",
     "sources",
 ]
@@ -56,13 +63,18 @@ __all__ = [
 # Loaded when first asked for: `import wattring` in a program that never measures costs next to
 # nothing.
 _HOME = {
+    "Baseline": "baseline",
     "Channel": "_core",
     "Environment": "_core",
+    "Measured": "measuring",
     "Measurement": "measurement",
+    "Net": "baseline",
     "Reader": "session",
     "Session": "session",
     "Skipped": "_core",
     "SourceInfo": "discovery",
+    "measure": "measuring",
+    "measured": "measuring",
     "sources": "discovery",
 }
 

@@ -27,8 +27,19 @@ CPP_FLOORS = [
 ]
 PYTHON_FLOORS = [
     ["_core", "errors"],
-    ["durations", "measurement", "discovery"],
-    ["session"],
+    [
+        "durations",
+        "documents",
+        "figures",
+        "arithmetic",
+        "measurement_text",
+        "measurement_sum",
+        "measurement",
+        "baseline",
+        "wrapping",
+        "discovery",
+    ],
+    ["session", "measuring"],
     ["cli"],
 ]
 

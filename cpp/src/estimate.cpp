@@ -216,16 +216,21 @@ std::uint64_t row_after(const Ring& ring, std::int64_t t_ns) noexcept {
 
 bool KnownClock::look(const Rows& rows, std::size_t index, const Channel& channel,
                       std::uint64_t quantum) {
-  if (!clock && !may_search(rows.t_end(rows.size() - 1))) {
+  const std::int64_t newest_ns = rows.t_end(rows.size() - 1);
+  if (is_fresh(newest_ns)) {
+    return true;
+  }
+  if (!clock && !may_search(newest_ns)) {
     return false;
   }
   const auto found = find_clock(rows, index, channel, quantum, clock);
   if (found) {
     clock = found;
     failures = 0;
+    found_ns = newest_ns;
   } else if (++failures >= most_failures || !clock) {
     clock.reset();
-    search_again_ns = rows.t_end(rows.size() - 1) + search_pause_ns;
+    search_again_ns = newest_ns + search_pause_ns;
   }
   return found.has_value();
 }
@@ -248,8 +253,11 @@ std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels,
       slowest_ns = std::max(slowest_ns, patience_ns(channels[i]));
       if (known != nullptr && channels[i].kind == Kind::counter) {
         const KnownClock& clock = (*known)[i];
-        const bool searches = !clock.clock && clock.may_search(static_cast<std::int64_t>(last));
-        fewest = std::max<std::int64_t>(fewest, searches ? most_polls_to_search / 2 : 128);
+        if (!clock.clock && clock.may_search(static_cast<std::int64_t>(last))) {
+          fewest = std::max<std::int64_t>(fewest, most_polls_to_search / 2);
+        } else if (!clock.is_fresh(t_ns)) {
+          fewest = std::max<std::int64_t>(fewest, 128);
+        }
       }
     }
     const auto margin = static_cast<std::uint64_t>(

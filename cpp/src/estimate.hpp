@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -28,7 +29,12 @@ struct KnownClock {
   std::optional<UpdateClock> clock;
   int failures = 0;                  // in a row, to find it again
   std::int64_t search_again_ns = 0;  // not before rows that are as new as this
+  std::int64_t found_ns = 0;         // newest row that the clock was found from
 
+  // Whether the clock holds at this time without being looked at again.
+  bool is_fresh(std::int64_t t_ns) const noexcept {
+    return clock && std::abs(static_cast<double>(t_ns - found_ns)) < 64 * clock->period_ns;
+  }
   bool may_search(std::int64_t newest_ns) const noexcept { return newest_ns >= search_again_ns; }
   // Looks for it in these rows. False when they don't tell.
   bool look(const Rows& rows, std::size_t index, const Channel& channel, std::uint64_t quantum);

@@ -50,35 +50,54 @@ double misfit(std::span<const Poll> polls, const Guess& guess, double enough) {
 
 }  // namespace
 
-Guess search(std::span<const Poll> polls, double least_ns, double most_ns, double step_ns) {
-  Guess best{least_ns, 0};
-  double best_sum = std::numeric_limits<double>::infinity();
-  const double middle_ns = (polls.front().t_ns + polls.back().t_ns) / 2;
-  const auto periods = static_cast<int>((most_ns - least_ns) / step_ns) + 1;
-  for (int p = 0; p < periods; ++p) {
-    const double period_ns = least_ns + p * step_ns;
-    for (int i = 0; i < phases_tried; ++i) {
-      const Guess guess{period_ns, middle_ns + period_ns * i / phases_tried};
-      const double sum = misfit(polls, guess, best_sum);
-      if (sum < best_sum) {
-        best = guess;
-        best_sum = sum;
-      }
-    }
-  }
-  return best;
+ClockSearch::ClockSearch(std::vector<Poll> polls, double least_ns, double most_ns)
+    : polls_(std::move(polls)) {
+  begin_round(least_ns, most_ns);
 }
 
-bool is_borne_out(std::span<const Poll> polls, const Guess& guess) {
+void ClockSearch::begin_round(double least_ns, double most_ns) {
+  constexpr std::size_t first_round = 256;
+  const std::size_t n = std::min(polls_.size(), some_.empty() ? first_round : 2 * some_.size());
+  some_ = std::span<const Poll>(polls_).subspan((polls_.size() - n) / 2, n);
+  // A period that is off by half a step slips by less than the margin until either end.
+  const double period_ns = (least_ns + most_ns) / 2;
+  const double length_ns = std::max(period_ns, some_.back().t_ns - some_.front().t_ns);
+  step_ns_ = 2 * phase_margin * period_ns * period_ns / length_ns;
+  least_ns_ = least_ns;
+  periods_ = static_cast<int>((most_ns - least_ns) / step_ns_) + 1;
+  tried_ = 0;
+  best_sum_ = std::numeric_limits<double>::infinity();
+}
+
+bool ClockSearch::step() {
+  if (tried_ == periods_) {
+    if (some_.size() == polls_.size()) {
+      return false;
+    }
+    const double around_ns = periods_ > 1 ? 4 * step_ns_ : 0;
+    begin_round(best_.period_ns - around_ns, best_.period_ns + around_ns);
+  }
+  const double period_ns = least_ns_ + tried_++ * step_ns_;
+  const double middle_ns = (polls_.front().t_ns + polls_.back().t_ns) / 2;
+  for (int i = 0; i < phases_tried; ++i) {
+    const Guess guess{period_ns, middle_ns + period_ns * i / phases_tried};
+    const double sum = misfit(some_, guess, best_sum_);
+    if (sum < best_sum_) {
+      best_ = guess;
+      best_sum_ = sum;
+    }
+  }
+  return true;
+}
+
+Testimony testimony(std::span<const Poll> polls, const Guess& guess) {
   struct Interval {
     double energy;
     double updates;
     double suggested;
     double power() const { return energy / updates; }
   };
-  int right = 0;
-  int wrong = 0;
-  int still = 0;  // without an update between two polls there was no change either
+  Testimony found;
   std::vector<Interval> intervals;
   const Poll* last = nullptr;
   double last_k = 0;
@@ -94,7 +113,7 @@ bool is_borne_out(std::span<const Poll> polls, const Guess& guess) {
                            std::max(1.0, std::round((poll.t_ns - last->t_ns) / guess.period_ns))});
     }
     if (last != nullptr && k == last_k) {
-      (poll.value == last->value ? still : wrong) += 1;
+      (poll.value == last->value ? found.still : found.wrong) += 1;
     }
     if (last == nullptr || k > last_k) {
       last = &poll;
@@ -111,12 +130,12 @@ bool is_borne_out(std::span<const Poll> polls, const Guess& guess) {
     }
     const auto off = [&](double n) { return n > 0 ? std::abs(own.energy / n / power - 1) : 1; };
     if (off(own.updates) < 0.08) {
-      right += own.updates != own.suggested && off(own.suggested) > 0.12 ? 1 : 0;
+      found.right += own.updates != own.suggested && off(own.suggested) > 0.12 ? 1 : 0;
     } else if (off(own.updates) > 0.12) {
-      wrong += std::min(off(own.updates - 1), off(own.updates + 1)) < 0.06 ? 1 : 0;
+      found.wrong += std::min(off(own.updates - 1), off(own.updates + 1)) < 0.06 ? 1 : 0;
     }
   }
-  return (right >= 6 || still >= 32) && wrong * 4 <= right + still;
+  return found;
 }
 
 }  // namespace wattring

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <vector>
 
 namespace wattring {
 
@@ -21,17 +22,47 @@ struct Guess {
   double time_of(double k) const { return phase_ns + k * period_ns; }
 };
 
-// No phase that search() tries is further than half of this from the best, in periods.
+// No phase that is tried is further than half of this from the best, in periods.
 inline constexpr int phases_tried = 25;
 inline constexpr double phase_margin = 1.0 / phases_tried;
 
-// The guess that fits the polls best, of all phases and the periods from `least_ns` to `most_ns`.
-Guess search(std::span<const Poll> polls, double least_ns, double most_ns, double step_ns);
+// Looks for the period and phase that fit polls best, over a few of them first and then over more
+// and more. It can be done in slices: one step tries one period with all phases, which takes some
+// ten microseconds.
+class ClockSearch {
+ public:
+  // Among the periods from `least_ns` to `most_ns`; polls must not be empty.
+  ClockSearch(std::vector<Poll> polls, double least_ns, double most_ns);
+  // False when there was nothing left to try.
+  bool step();
 
-// Whether the polls bear the guess out. Where it places another number of updates between two
-// polls than their distance alone suggests, the power must come out as it is just before and after;
-// and no other number may do better anywhere. Polls at the very period of the updates tell nothing,
-// and fit any guess.
-bool is_borne_out(std::span<const Poll> polls, const Guess& guess);
+  const std::vector<Poll>& polls() const noexcept { return polls_; }
+  // Once all has been tried.
+  const Guess& best() const noexcept { return best_; }
+  double period_error_ns() const noexcept { return step_ns_; }
+
+ private:
+  void begin_round(double least_ns, double most_ns);
+
+  std::vector<Poll> polls_;
+  std::span<const Poll> some_;
+  double least_ns_ = 0;
+  double step_ns_ = 0;
+  int periods_ = 0;
+  int tried_ = 0;
+  Guess best_{};
+  double best_sum_ = 0;
+};
+
+// What polls say of a guess. Where it places another number of updates between two of them than
+// their distance alone suggests, the power comes out as it is just before and after (right), or it
+// does not and another number would do better there (wrong). Polls at the very period of the
+// updates tell nothing, and fit any guess.
+struct Testimony {
+  int right = 0;
+  int wrong = 0;
+  int still = 0;  // no update between two polls, and no change
+};
+Testimony testimony(std::span<const Poll> polls, const Guess& guess);
 
 }  // namespace wattring

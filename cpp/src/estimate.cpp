@@ -223,7 +223,15 @@ bool KnownClock::look(const Rows& rows, std::size_t index, const Channel& channe
   if (!clock && !may_search(newest_ns)) {
     return false;
   }
-  const auto found = find_clock(rows, index, channel, quantum, clock);
+  std::optional<UpdateClock> found;
+  if (clock) {
+    found = follow_clock(rows, index, quantum, *clock);
+  } else {
+    ClockFinder finder(rows, index, channel, quantum);
+    while (finder.step()) {
+    }
+    found = finder.result();
+  }
   if (found) {
     clock = found;
     failures = 0;
@@ -254,7 +262,7 @@ std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels,
       if (known != nullptr && channels[i].kind == Kind::counter) {
         const KnownClock& clock = (*known)[i];
         if (!clock.clock && clock.may_search(static_cast<std::int64_t>(last))) {
-          fewest = std::max<std::int64_t>(fewest, most_polls_to_search / 2);
+          fewest = std::max<std::int64_t>(fewest, ClockFinder::most_rows / 2);
         } else if (!clock.is_fresh(t_ns)) {
           fewest = std::max<std::int64_t>(fewest, 128);
         }

@@ -5,8 +5,6 @@
 #include <cmath>
 #include <limits>
 
-#include "clock_search.hpp"
-
 namespace wattring {
 namespace {
 
@@ -24,11 +22,13 @@ std::vector<Poll> polls_of(const Rows& rows, std::size_t index) {
   return polls;
 }
 
-// A poll near an update, and whether it saw the update.
+// A poll near an update, and whether it saw the update. One that saw more or less than just that
+// speaks against the guess, or the load changed there.
 struct Sighting {
+  enum class Saw : std::uint8_t { no, yes, neither };
   double t_ns;
   double k;  // number of the update
-  bool saw;
+  Saw saw;
 };
 
 // What polls say of the updates that they are nearest to.
@@ -72,13 +72,13 @@ class Reader {
       return std::nullopt;
     }
     const double seen = (poll.value - before->value) / each - (missing - 1);
+    Sighting::Saw saw = Sighting::Saw::neither;
     if (std::abs(seen) < tolerance) {
-      return Sighting{poll.t_ns, k, false};
+      saw = Sighting::Saw::no;
+    } else if (std::abs(seen - 1) < tolerance) {
+      saw = Sighting::Saw::yes;
     }
-    if (std::abs(seen - 1) < tolerance) {
-      return Sighting{poll.t_ns, k, true};
-    }
-    return std::nullopt;
+    return Sighting{poll.t_ns, k, saw};
   }
 
   double margin_ns() const { return margin_ns_; }
@@ -98,6 +98,7 @@ struct Refined {
   Guess guess;
   int on_both_sides;  // the lesser of the numbers of sightings that did and did not see
   double wrong;       // share of sightings that are off by more than the margin
+  double odd;         // share of polls near an update that are no sighting of it
 };
 
 // Moves the guess until updates come before the polls that saw them and after those that did not,
@@ -107,12 +108,16 @@ Refined refine(std::span<const Poll> polls, Guess guess, double scale, double qu
   const Reader reader(polls, guess, scale, quantum);
   const double reach_ns = 2.5 * reader.margin_ns();
   std::vector<Sighting> sightings;
+  int odd = 0;
   for (std::size_t i = 0; i < polls.size(); ++i) {
     const double updates = guess.updates_until(polls[i].t_ns);
     if (polls[i].half_ns < reader.margin_ns() &&
         std::abs(updates - std::round(updates)) * guess.period_ns < reach_ns) {
-      if (const auto sighting = reader.sighting(i)) {
+      const auto sighting = reader.sighting(i);
+      if (sighting && sighting->saw != Sighting::Saw::neither) {
         sightings.push_back(*sighting);
+      } else if (sighting) {
+        ++odd;
       }
     }
   }
@@ -131,7 +136,8 @@ Refined refine(std::span<const Poll> polls, Guess guess, double scale, double qu
     for (const Sighting& s : sightings) {
       const double k = s.k - middle;
       const double off_ns = guess.time_of(s.k) + shift_ns + stretch_ns * k - s.t_ns;
-      double violation_ns = s.saw ? std::max(0.0, off_ns + gap_ns) : std::min(0.0, off_ns - gap_ns);
+      double violation_ns = s.saw == Sighting::Saw::yes ? std::max(0.0, off_ns + gap_ns)
+                                                        : std::min(0.0, off_ns - gap_ns);
       violation_ns = std::clamp(violation_ns, -most_ns, most_ns);
       if (violation_ns != 0) {
         a += 1;
@@ -152,13 +158,15 @@ Refined refine(std::span<const Poll> polls, Guess guess, double scale, double qu
   int wrong = 0;
   for (const Sighting& s : sightings) {
     const double off_ns = guess.time_of(s.k) + shift_ns + stretch_ns * (s.k - middle) - s.t_ns;
-    saw += s.saw ? 1 : 0;
-    wrong += (s.saw ? off_ns : -off_ns) > reader.margin_ns() ? 1 : 0;
+    const bool yes = s.saw == Sighting::Saw::yes;
+    saw += yes ? 1 : 0;
+    wrong += (yes ? off_ns : -off_ns) > reader.margin_ns() ? 1 : 0;
   }
   const int all = static_cast<int>(sightings.size());
   return {{guess.period_ns + stretch_ns, guess.phase_ns + shift_ns - stretch_ns * middle},
           std::min(saw, all - saw),
-          static_cast<double>(wrong) / std::max(all, 1)};
+          static_cast<double>(wrong) / std::max(all, 1),
+          static_cast<double>(odd) / std::max(all + odd, 1)};
 }
 
 // The guess, refined; nothing when fewer than `enough` sightings on either side speak for it, or
@@ -167,86 +175,97 @@ std::optional<Guess> settle(std::span<const Poll> polls, const Guess& start, dou
                             double period_error_ns, int enough) {
   // Updates that come late at random by more than a little need a wider view.
   for (const double scale : {1.0, 3.0}) {
-    Refined refined{start, 0, 1};
+    Refined refined{start, 0, 1, 1};
     for (int i = 0; i < 3; ++i) {
       refined = refine(polls, refined.guess, scale, quantum, period_error_ns);
     }
     if (refined.on_both_sides < enough) {
       break;
     }
-    if (refined.wrong < 0.1) {
+    if (refined.wrong < 0.1 && refined.odd < 0.5) {
       return refined.guess;
     }
   }
   return std::nullopt;
 }
 
-std::span<const Poll> middle(std::span<const Poll> polls, std::size_t n) {
-  n = std::min(n, polls.size());
-  return polls.subspan((polls.size() - n) / 2, n);
+// Whether polls speak for a guess that nothing else does.
+bool is_borne_out(std::span<const Poll> polls, const Guess& guess) {
+  const Testimony t = testimony(polls, guess);
+  return (t.right >= 10 || t.still >= 32) && 8 * t.wrong <= t.right + t.still;
 }
 
-// The best phase, and the best period between the two, over a few polls first and then over more
-// and more; refined.
-std::optional<Guess> acquire(std::span<const Poll> polls, double nominal_ns, double least_ns,
-                             double most_ns, double quantum) {
-  Guess guess{};
-  double step_ns = 0;
-  for (std::size_t n = 256;; n *= 2) {
-    const auto some = middle(polls, n);
-    // A period that is off by half a step slips by less than the margin until either end.
-    step_ns = 2 * phase_margin * nominal_ns * nominal_ns / (some.back().t_ns - some.front().t_ns);
-    guess = search(some, least_ns, most_ns, step_ns);
-    least_ns = guess.period_ns - 4 * step_ns;
-    most_ns = guess.period_ns + 4 * step_ns;
-    if (n >= polls.size() || n >= most_polls_to_search) {
-      return settle(polls, guess, quantum, step_ns, 3);
-    }
-  }
+// Whether they speak against one.
+bool is_contradicted(std::span<const Poll> polls, const Guess& guess) {
+  const Testimony t = testimony(polls, guess);
+  return 2 * t.wrong > t.right + t.still + 2;
+}
+
+// The update nearest to the middle of the rows.
+UpdateClock absolute(const Guess& guess, std::span<const Poll> polls, std::int64_t origin_ns) {
+  const double k = std::round(guess.updates_until(polls[polls.size() / 2].t_ns));
+  return {guess.period_ns, origin_ns + static_cast<std::int64_t>(std::llround(guess.time_of(k)))};
+}
+
+// Polls that are much slower than updates leave no trace of single ones.
+bool are_quick(std::span<const Poll> polls, double refresh_ns) {
+  return polls.back().t_ns - polls.front().t_ns <
+         1.5 * refresh_ns * static_cast<double>(polls.size() - 1);
 }
 
 }  // namespace
 
-std::optional<UpdateClock> find_clock(const Rows& rows, std::size_t index, const Channel& channel,
-                                      std::uint64_t quantum,
-                                      const std::optional<UpdateClock>& known) {
-  const std::vector<Poll> polls = polls_of(rows, index);
-  if (polls.size() < fewest_polls || channel.refresh_ns <= 0) {
+ClockFinder::ClockFinder(const Rows& rows, std::size_t index, const Channel& channel,
+                         std::uint64_t quantum)
+    : origin_ns_(rows.size() > 0 ? rows.t_begin(0) : 0), quantum_(static_cast<double>(quantum)) {
+  const auto refresh_ns = static_cast<double>(channel.refresh_ns);
+  std::vector<Poll> polls = polls_of(rows, index);
+  if (polls.size() >= fewest_rows && refresh_ns > 0 && are_quick(polls, refresh_ns)) {
+    // RAPL's millisecond is 0.976 ms on some processors.
+    search_.emplace(std::move(polls), 0.96 * refresh_ns, 1.025 * refresh_ns);
+  }
+}
+
+bool ClockFinder::step() { return search_ && search_->step(); }
+
+std::optional<UpdateClock> ClockFinder::result() const {
+  if (!search_) {
     return std::nullopt;
   }
-  const auto nominal_ns = static_cast<double>(channel.refresh_ns);
-  const double spacing_ns =
-      (polls.back().t_ns - polls.front().t_ns) / static_cast<double>(polls.size() - 1);
-  if (spacing_ns > 1.5 * nominal_ns) {
+  const auto guess =
+      settle(search_->polls(), search_->best(), quantum_, search_->period_error_ns(), 3);
+  if (!guess || !is_borne_out(search_->polls(), *guess)) {
+    return std::nullopt;
+  }
+  return absolute(*guess, search_->polls(), origin_ns_);
+}
+
+std::optional<UpdateClock> follow_clock(const Rows& rows, std::size_t index, std::uint64_t quantum,
+                                        const UpdateClock& known) {
+  constexpr std::size_t fewest = 48;
+  constexpr double drift = 1e-5;  // of the period, from one time to the next
+  constexpr double far = 300;     // from there on the phase is not known, though the period is
+  std::vector<Poll> polls = polls_of(rows, index);
+  if (polls.size() < fewest || !are_quick(polls, known.period_ns)) {
     return std::nullopt;
   }
   const auto unit = static_cast<double>(quantum);
+  const double drift_ns = drift * known.period_ns;
+  const Guess start{known.period_ns, static_cast<double>(known.phase_ns - rows.t_begin(0))};
   std::optional<Guess> guess;
-  if (known) {
-    constexpr double error = 5e-5;  // of a known period
-    const Guess start{known->period_ns, static_cast<double>(known->phase_ns - rows.t_begin(0))};
-    // Further away the phase is not known, though the period is.
-    constexpr double far = 300;
-    if (std::abs(start.updates_until(polls[polls.size() / 2].t_ns)) < far) {
-      guess = settle(polls, start, unit, error * nominal_ns, 0);
-    }
-    if (!guess) {
-      guess = acquire(polls, nominal_ns, start.period_ns - 4 * error * nominal_ns,
-                      start.period_ns + 4 * error * nominal_ns, unit);
-    }
-  } else if (polls.size() >= fewest_polls_to_search) {
-    guess = acquire(polls, nominal_ns, 0.96 * nominal_ns, 1.025 * nominal_ns, unit);
-    if (guess && !is_borne_out(polls, *guess)) {
-      guess.reset();
-    }
+  if (std::abs(start.updates_until(polls[polls.size() / 2].t_ns)) < far) {
+    guess = settle(polls, start, unit, drift_ns, 0);
   }
-  if (!guess) {
+  if (!guess || is_contradicted(polls, *guess)) {
+    ClockSearch search(polls, known.period_ns, known.period_ns);
+    while (search.step()) {
+    }
+    guess = settle(polls, search.best(), unit, drift_ns, 3);
+  }
+  if (!guess || is_contradicted(polls, *guess)) {
     return std::nullopt;
   }
-  // The update nearest to the middle of the rows.
-  const double k = std::round(guess->updates_until(polls[polls.size() / 2].t_ns));
-  return UpdateClock{guess->period_ns,
-                     rows.t_begin(0) + static_cast<std::int64_t>(std::llround(guess->time_of(k)))};
+  return absolute(*guess, polls, rows.t_begin(0));
 }
 
 std::vector<DatedValue> date_updates(const Rows& rows, std::size_t index, std::uint64_t quantum,
@@ -264,10 +283,10 @@ std::vector<DatedValue> date_updates(const Rows& rows, std::size_t index, std::u
     double k = reader.k_of(poll);
     if (!reader.is_far(poll)) {
       const auto sighting = reader.sighting(i);
-      if (!sighting) {
+      if (!sighting || sighting->saw == Sighting::Saw::neither) {
         continue;
       }
-      k = sighting->saw ? sighting->k : sighting->k - 1;
+      k = sighting->saw == Sighting::Saw::yes ? sighting->k : sighting->k - 1;
     }
     if (k > last_k) {
       dated.push_back(

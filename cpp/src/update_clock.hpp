@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "channel.hpp"
+#include "clock_search.hpp"
 #include "rows.hpp"
 
 namespace wattring {
@@ -25,18 +26,32 @@ struct DatedValue {
   std::uint64_t value;
 };
 
-// The clock of one channel's updates in these rows; nothing where the evidence is thin: too few
-// changes, polls too slow or at the very period of the updates, a period that is not steady, a load
-// too erratic to tell one update from two. `quantum` is the counter's unit in ticks.
+// Finds the clock of one channel's updates from half a thousand rows or more. That takes some
+// milliseconds and can be done in steps of some ten microseconds.
 //
-// Given what was `known` from other rows it needs some 50 rows and microseconds, else half a
-// thousand rows and some milliseconds.
-std::optional<UpdateClock> find_clock(const Rows& rows, std::size_t index, const Channel& channel,
-                                      std::uint64_t quantum,
-                                      const std::optional<UpdateClock>& known);
-inline constexpr std::size_t fewest_polls = 48;
-inline constexpr std::size_t fewest_polls_to_search = 400;
-inline constexpr std::size_t most_polls_to_search = 1024;
+// It finds nothing where the evidence is thin: too few rows, polls slow or at the very period of
+// the updates, a period that is not steady, an idle counter, a load too erratic to tell one update
+// from two.
+class ClockFinder {
+ public:
+  static constexpr std::size_t fewest_rows = 400;
+  static constexpr std::size_t most_rows = 1024;  // more would only take longer
+
+  // `quantum` is the counter's unit in ticks.
+  ClockFinder(const Rows& rows, std::size_t index, const Channel& channel, std::uint64_t quantum);
+  bool step();  // false when there was nothing left to do
+  std::optional<UpdateClock> result() const;
+
+ private:
+  std::int64_t origin_ns_;
+  double quantum_;
+  std::optional<ClockSearch> search_;
+};
+
+// The clock in these rows, 50 or more, given what was known from others. From rows nearby that
+// takes some microseconds, else some hundred. Nothing when the rows contradict it.
+std::optional<UpdateClock> follow_clock(const Rows& rows, std::size_t index, std::uint64_t quantum,
+                                        const UpdateClock& known);
 
 // The updates that these rows saw, dated by the clock, in the order of time. Rows that lie so close
 // to an update that nothing tells on which side they are give none. Empty when the rows contradict

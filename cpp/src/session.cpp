@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <limits>
 
 #include "error.hpp"
 
@@ -35,15 +34,11 @@ std::int64_t read_cost_ns(Source& source) {
   return costs[costs.size() / 2];
 }
 
-std::array<std::uint64_t, 3> snapshot(const ChannelTallies& tallies) {
-  return {tallies.failed.get(), tallies.ambiguous.get(), tallies.reset.get()};
-}
-
 // Marks set on a channel between two marks: from the rows while they are there, else from the
 // tallies.
-std::array<std::uint64_t, 3> marks_between(const Ring& ring, std::size_t channel,
-                                           const Mark::PerSource& from, const Mark::PerSource& to) {
-  std::array<std::uint64_t, 3> counts{};
+MarkCounts marks_between(const Ring& ring, std::size_t channel, const Mark::PerSource& from,
+                         const Mark::PerSource& to) {
+  MarkCounts counts{};
   for (std::uint64_t k = from.row; k <= to.row && k < ring.head(); ++k) {
     std::uint64_t status = 0;
     if (!ring.peek(k, row::status_word, status)) {
@@ -60,15 +55,6 @@ std::array<std::uint64_t, 3> marks_between(const Ring& ring, std::size_t channel
   return counts;
 }
 
-ChannelEnergy difference(const Standing& a, const Standing& b) {
-  ChannelEnergy energy;
-  energy.lower_j = std::max(0.0, b.lower_j - a.upper_j);
-  energy.upper_j = b.upper_j - a.lower_j;
-  energy.value_j = std::clamp(b.value_j - a.value_j, energy.lower_j, energy.upper_j);
-  energy.still = a.still || b.still;
-  return energy;
-}
-
 }  // namespace
 
 Session::Session(const Environment& env, const std::vector<std::string>& sources,
@@ -79,6 +65,8 @@ Session::Session(const Environment& env, const std::vector<std::string>& sources
   for (OpenedSource& opened : selection.sources) {
     check_period(opened);
     samplers_.push_back(std::make_unique<Sampler>(opened.name, std::move(opened.source), options_));
+    samplers_.back()->follow_with(windows_);
+    windows_.attach(*samplers_.back());
   }
 }
 
@@ -116,6 +104,7 @@ void Session::start() {
   for (const auto& sampler : samplers_) {
     sampler->start();
   }
+  windows_.accept();
 }
 
 void Session::stop() noexcept {
@@ -123,8 +112,22 @@ void Session::stop() noexcept {
     return;  // the samplers, and perhaps a held lock, are the parent's
   }
   const std::lock_guard lock(starting_);
+  windows_.refuse();
   for (const auto& sampler : samplers_) {
     sampler->stop();
+  }
+  windows_.finish();
+}
+
+Windows& Session::windows() {
+  require_own_process();
+  return windows_;
+}
+
+void Session::require_started() const {
+  require_own_process();
+  if (!started_) {
+    throw Error(Errc::state, "this session was not started", "call start(), or use `with`");
   }
 }
 
@@ -143,10 +146,7 @@ void Session::require_own_process() const {
 }
 
 Mark Session::mark(std::int64_t t_ns) const {
-  require_own_process();
-  if (!started_) {
-    throw Error(Errc::state, "this session was not started", "call start(), or use `with`");
-  }
+  require_started();
   if (t_ns > now_ns()) {
     throw Error(Errc::invalid, "time stamp " + std::to_string(t_ns) + " lies in the future",
                 "take it from time.monotonic_ns()");
@@ -155,7 +155,7 @@ Mark Session::mark(std::int64_t t_ns) const {
   for (const auto& sampler : samplers_) {
     Mark::PerSource source;
     for (std::size_t i = 0; i < sampler->channels().size(); ++i) {
-      source.tallies.push_back(snapshot(sampler->tallies(i)));
+      source.tallies.push_back(sampler->tallies(i).snapshot());
     }
     mark.sources.push_back(std::move(source));
   }
@@ -187,15 +187,8 @@ std::vector<std::vector<ChannelEnergy>> Session::between(const Mark& from, const
     const Mark::PerSource& b = to.sources.at(s);
     energies.emplace_back();
     for (std::size_t i = 0; i < a.standings.size(); ++i) {
-      ChannelEnergy energy = difference(a.standings[i], b.standings[i]);
-      const auto counts = marks_between(samplers_[s]->ring(), i, a, b);
-      energy.failed = counts[0];
-      energy.ambiguous = counts[1];
-      energy.reset = counts[2];
-      if (energy.ambiguous > 0 || energy.reset > 0) {
-        energy.upper_j = std::numeric_limits<double>::infinity();  // nothing proves one any more
-      }
-      energies.back().push_back(energy);
+      energies.back().push_back(energy_between(a.standings[i], b.standings[i],
+                                               marks_between(samplers_[s]->ring(), i, a, b)));
     }
   }
   return energies;

@@ -115,8 +115,9 @@ bool Settling::load(std::int64_t t_ns, bool exact) {
   std::uint64_t end = 0;
   if (!exact && k > 0 && ring.peek(k - 1, row::t_end_word, before) &&
       ring.peek(k, row::t_begin_word, begin) && ring.peek(k, row::t_end_word, end)) {
-    // The bounds change at the two times of a row.
-    const bool in_sweep = t_ns >= static_cast<std::int64_t>(begin);
+    // The bounds change at the two times of a row. At its begin exactly, what later rows say of its
+    // end may not be known yet.
+    const bool in_sweep = t_ns > static_cast<std::int64_t>(begin);
     const auto low = static_cast<std::int64_t>(in_sweep ? begin : before);
     const auto high = static_cast<std::int64_t>(in_sweep ? end : begin);
     const std::int64_t width = std::max(shortest_cell_ns, (high - low) / most_cells + 1);
@@ -144,7 +145,7 @@ bool Settling::load(std::int64_t t_ns, bool exact) {
 
 bool Settling::settle(std::int64_t t_ns, Side side, bool exact, Mark::PerSource& to) {
   const bool single = cell_.t0 == cell_.t1;
-  const bool inside = single ? t_ns == cell_.t0 : !exact && t_ns >= cell_.t0 && t_ns < cell_.t1;
+  const bool inside = single ? t_ns == cell_.t0 : !exact && t_ns > cell_.t0 && t_ns <= cell_.t1;
   if (!inside && !load(t_ns, exact)) {
     return false;
   }

@@ -37,7 +37,7 @@ class Settling {
   std::int64_t patience_ns() const noexcept;
 
  private:
-  struct Cell {  // of the times t0 <= t < t1, or t0 alone
+  struct Cell {  // of the times t0 to t1, or t0 alone
     std::int64_t t0 = 1;
     std::int64_t t1 = 0;
     std::uint64_t row = 0;  // first row after it

@@ -78,10 +78,11 @@ py::dict stats_of(Session& session, std::size_t source) {
 
 py::dict totals_of(const BoundedSum& inclusive, const BoundedSum& sum) {
   // No part can be more than the whole.
-  const double upper_j = std::min(sum.upper_j.get(), inclusive.upper_j.get());
+  const double lower_j = sum.lower_j.get();
+  const double upper_j = std::max(lower_j, std::min(sum.upper_j.get(), inclusive.upper_j.get()));
   py::dict d;
-  d["lower_j"] = sum.lower_j.get();
-  d["energy_j"] = std::clamp(sum.value_j.get(), sum.lower_j.get(), upper_j);
+  d["lower_j"] = lower_j;
+  d["energy_j"] = std::clamp(sum.value_j.get(), lower_j, upper_j);
   d["upper_j"] = upper_j;
   return d;
 }

@@ -66,10 +66,14 @@ PyObject* translated(F f) {
 PyObject* create(PyTypeObject* type, PyObject* arguments, PyObject* keywords) {
   static const char* names[] = {"session", "name", nullptr};
   PyObject* session = nullptr;
-  const char* name = nullptr;
+  PyObject* text = nullptr;
+  if (PyArg_ParseTupleAndKeywords(arguments, keywords, "OU:Window", const_cast<char**>(names),
+                                  &session, &text) == 0) {
+    return nullptr;
+  }
   Py_ssize_t size = 0;
-  if (PyArg_ParseTupleAndKeywords(arguments, keywords, "Os#:Window", const_cast<char**>(names),
-                                  &session, &name, &size) == 0) {
+  const char* name = PyUnicode_AsUTF8AndSize(text, &size);
+  if (name == nullptr) {
     return nullptr;
   }
   return translated([&]() -> PyObject* {

@@ -5,10 +5,9 @@ A native thread samples RAPL counters into a ring that numpy reads; every joule 
     import wattring as wr
 
     with wr.Session(period="1ms") as s:
-        t0 = wr.now_ns()
-        work()
-        t1 = wr.now_ns()
-        print(s.energy(t0, t1))
+        with s.window("work") as w:
+            work()
+        print(w.measurement)
 """
 
 from __future__ import annotations
@@ -31,7 +30,9 @@ if TYPE_CHECKING:
         WattringError,
     )
     from wattring.measurement import Measurement
+    from wattring.report import Report
     from wattring.session import Reader, Session
+    from wattring.window import Window
 
 __all__ = [
     "AbsentError",
@@ -42,12 +43,14 @@ __all__ = [
     "IoError",
     "Measurement",
     "Reader",
+    "Report",
     "Session",
     "Skipped",
     "SourceInfo",
     "StateError",
     "UnsupportedError",
     "WattringError",
+    "Window",
     "__version__",
     "now_ns",
     "sources",
@@ -60,9 +63,11 @@ _HOME = {
     "Environment": "_core",
     "Measurement": "measurement",
     "Reader": "session",
+    "Report": "report",
     "Session": "session",
     "Skipped": "_core",
     "SourceInfo": "discovery",
+    "Window": "window",
     "sources": "discovery",
 }
 

@@ -21,6 +21,10 @@ class Session {
   // Opens the sources; refuses a period that they cannot be sampled at. Throws Error.
   Session(const Environment& env, const std::vector<std::string>& sources,
           const SamplerOptions& options);
+  // Stops first: each sampler settles windows from the rows of all.
+  ~Session() { stop(); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
 
   void start();          // Throws Error(state) when it was started before.
   void stop() noexcept;  // Idempotent; the rows stay readable.

@@ -2,6 +2,7 @@
 // Many marks are settled on a grid: what it says must hold and be next to what one by one gives.
 #include "settling.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -52,8 +53,12 @@ TEST_F(SettlingTest, TheGridHoldsAtEveryTimeThatRowsCover) {
     ASSERT_LE(found.lower_j, exact.lower_j);
     ASSERT_GE(found.upper_j, exact.upper_j);
     ASSERT_TRUE(std::isfinite(found.upper_j)) << "at " << t - rows.front().t_end_ns;
-    // The energy of a cell's length, 50 us of one tick per ms.
-    ASSERT_NEAR(found.value_j, exact.value_j, 0.1 / 16384);
+    // One tick per ms: what a cell holds, which is 50 us long or a part of what lies between two
+    // rows.
+    const std::uint64_t k = std::max<std::uint64_t>(1, row_after(sampler.ring(), t));
+    const auto between_rows_ms =
+        static_cast<double>(rows.at(k).t_begin_ns - rows.at(k - 1).t_end_ns) / ms;
+    ASSERT_NEAR(found.value_j, exact.value_j, (0.1 + between_rows_ms / 16) / 16384);
     ASSERT_LE(grid.row, row_after(sampler.ring(), t));
     ASSERT_GE(grid.row, row_after(sampler.ring(), t - 1))
         << "one that ends at t may count as later";
@@ -74,6 +79,21 @@ TEST_F(SettlingTest, TheGridHoldsAtEveryTimeThatRowsCover) {
     check(rows[i - 1].t_begin_ns + 60'000);
   }
   EXPECT_GT(checked, 2000U);
+}
+
+TEST_F(SettlingTest, TheNewestTimeThatIsCoveredHasBoundsAsWell) {
+  orders_.refresh_ns = ms;
+  orders_.delay_ns = ms / 5;
+  Sampler& sampler = start(ms);
+  Settling settling(sampler);
+  for (int i = 0; i < 30; ++i) {
+    wait_samples(sampler, 1);
+    settling.follow();
+    const std::int64_t until = settling.covered_until(now_ns() - 10 * ms, now_ns());
+    if (until > 0) {
+      EXPECT_TRUE(std::isfinite(at(settling, until, false).standings.at(0).upper_j));
+    }
+  }
 }
 
 TEST_F(SettlingTest, CoverageFollowsTheRowsAndEndsWithThem) {

@@ -103,9 +103,11 @@ TEST_F(WindowsTest, OverlappingOnesAreEachWholeAndNeverTakenOffTwice) {
   const std::uint64_t third = windows.begin(c);  // inside b
   windows.end(second);                           // wholly inside a
   sleep_for(2 * ms);
-  windows.end(first);
+  windows.end(third);  // outlives b, and is not taken off a, which has lost b's part of it already
   sleep_for(2 * ms);
-  windows.end(third);  // outlives both
+  const std::uint64_t fourth = windows.begin(c);
+  windows.end(first);
+  windows.end(fourth);  // outlives a
   const WindowReport report = windows.report();
   EXPECT_EQ(report.open, 0U);
   EXPECT_EQ(entry(report, "a").exclusive_ns, entry(report, "a").ns - entry(report, "b").ns);

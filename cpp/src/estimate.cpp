@@ -114,6 +114,24 @@ class Edges {
   std::vector<Dated> edges_;
 };
 
+// Energy at t in ticks, between dated updates; `plain` where there are none around it.
+double by_clock(const std::vector<DatedValue>& updates, double t_ns, double plain) {
+  const auto after = std::upper_bound(updates.begin(), updates.end(), t_ns,
+                                      [](double t, const DatedValue& u) { return t < u.t_ns; });
+  if (updates.empty()) {
+    return plain;
+  }
+  if (after == updates.begin()) {
+    return std::min(plain, static_cast<double>(after->value));
+  }
+  const DatedValue& a = *(after - 1);
+  if (after == updates.end()) {
+    return std::max(plain, static_cast<double>(a.value));
+  }
+  return static_cast<double>(a.value) +
+         static_cast<double>(after->value - a.value) * (t_ns - a.t_ns) / (after->t_ns - a.t_ns);
+}
+
 }  // namespace
 
 bool is_quick(std::int64_t sweep_ns, const Channel& channel) noexcept {
@@ -124,7 +142,8 @@ std::int64_t patience_ns(const Channel& channel) noexcept {
   return 4 * (channel.refresh_ns > 0 ? channel.refresh_ns : 25'000'000);
 }
 
-Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std::int64_t t_ns) {
+Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std::int64_t t_ns,
+               KnownClock* known) {
   std::uint64_t lower = 0;
   for (std::size_t i = 0; i < rows.size() && rows.t_end(i) <= t_ns; ++i) {
     lower = rows.reading(i, index);  // of a failed reading: the last good one, which holds as well
@@ -167,8 +186,12 @@ Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std:
     standing.still = true;
   }
 
-  const double value =
+  double value =
       edges.at(static_cast<double>(t_ns), static_cast<double>(channel.refresh_ns), quantum);
+  if (known != nullptr && known->look(rows, index, channel, quantum)) {
+    value = by_clock(date_updates(rows, index, quantum, *known->clock),
+                     static_cast<double>(t_ns - rows.t_begin(0)), value);
+  }
   standing.lower_j = static_cast<double>(lower) * channel.scale;
   standing.upper_j = upper * channel.scale;
   standing.value_j = std::clamp(value * channel.scale, standing.lower_j, standing.upper_j);
@@ -191,8 +214,29 @@ std::uint64_t row_after(const Ring& ring, std::int64_t t_ns) noexcept {
   return low;
 }
 
-std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels,
-                            std::int64_t t_ns) {
+bool KnownClock::look(const Rows& rows, std::size_t index, const Channel& channel,
+                      std::uint64_t quantum) {
+  const std::int64_t newest_ns = rows.t_end(rows.size() - 1);
+  if (is_fresh(newest_ns)) {
+    return true;
+  }
+  if (!clock && !may_search(newest_ns)) {
+    return false;
+  }
+  const auto found = find_clock(rows, index, channel, quantum, clock);
+  if (found) {
+    clock = found;
+    failures = 0;
+    found_ns = newest_ns;
+  } else if (++failures >= most_failures || !clock) {
+    clock.reset();
+    search_again_ns = newest_ns + search_pause_ns;
+  }
+  return found.has_value();
+}
+
+std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels, std::int64_t t_ns,
+                            std::vector<KnownClock>* known) {
   // Enough rows for an update on either side, at any ratio of period and refresh; the newer half of
   // the ring tells the period, for its oldest row may go at any moment.
   const std::uint64_t head = ring.head();
@@ -204,21 +248,36 @@ std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels,
     const std::int64_t mean_ns = std::max<std::int64_t>(
         1, static_cast<std::int64_t>(last - first) / static_cast<std::int64_t>(half + 1));
     std::int64_t slowest_ns = 0;
-    for (const Channel& channel : channels) {
-      slowest_ns = std::max(slowest_ns, patience_ns(channel));
+    std::int64_t fewest = 64;
+    for (std::size_t i = 0; i < channels.size(); ++i) {
+      slowest_ns = std::max(slowest_ns, patience_ns(channels[i]));
+      if (known != nullptr && channels[i].kind == Kind::counter) {
+        const KnownClock& clock = (*known)[i];
+        if (!clock.clock && clock.may_search(static_cast<std::int64_t>(last))) {
+          fewest = std::max<std::int64_t>(fewest, most_polls_to_search / 2);
+        } else if (!clock.is_fresh(t_ns)) {
+          fewest = std::max<std::int64_t>(fewest, 128);
+        }
+      }
     }
-    const auto margin =
-        static_cast<std::uint64_t>(std::clamp<std::int64_t>(4 * slowest_ns / mean_ns, 64, 65'536));
+    const auto margin = static_cast<std::uint64_t>(
+        std::clamp<std::int64_t>(4 * slowest_ns / mean_ns, fewest, 65'536));
     const std::uint64_t at = row_after(ring, t_ns);
-    std::uint64_t cursor = std::max(ring.oldest(), at - std::min(at, margin));
-    std::vector<std::uint64_t> words((at + margin - cursor) * ring.words_per_row());
+    // Where the rows end short of the margin behind t, more of those before it make up for that.
+    const std::uint64_t end = std::min(head, at + margin);
+    const std::uint64_t before = std::min(end, 2 * margin);
+    std::uint64_t cursor =
+        std::max(ring.oldest(), std::min(end - before, at - std::min(at, margin)));
+    std::vector<std::uint64_t> words((end - cursor) * ring.words_per_row());
     const Ring::Copied copied = ring.read(cursor, words);
     const Rows rows({words.data(), copied.rows * ring.words_per_row()}, ring.words_per_row());
     if (rows.size() > 0 && rows.t_end(0) <= t_ns) {
       std::vector<Standing> standings;
       for (std::size_t i = 0; i < channels.size(); ++i) {
-        standings.push_back(channels[i].kind == Kind::counter ? stand(rows, i, channels[i], t_ns)
-                                                              : Standing{});
+        standings.push_back(
+            channels[i].kind == Kind::counter
+                ? stand(rows, i, channels[i], t_ns, known != nullptr ? &(*known)[i] : nullptr)
+                : Standing{});
       }
       return standings;
     }

@@ -1,39 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "channel.hpp"
 #include "ring.hpp"
-#include "row.hpp"
+#include "rows.hpp"
+#include "update_clock.hpp"
 
 namespace wattring {
-
-// Rows in memory, one after the other.
-class Rows {
- public:
-  Rows(std::span<const std::uint64_t> words, std::size_t words_per_row) noexcept
-      : words_(words), width_(words_per_row) {}
-  std::size_t size() const noexcept { return words_.size() / width_; }
-  std::int64_t t_begin(std::size_t i) const noexcept {
-    return static_cast<std::int64_t>(words_[i * width_ + row::t_begin_word]);
-  }
-  std::int64_t t_end(std::size_t i) const noexcept {
-    return static_cast<std::int64_t>(words_[i * width_ + row::t_end_word]);
-  }
-  std::uint64_t reading(std::size_t i, std::size_t channel) const noexcept {
-    return words_[i * width_ + row::first_reading + channel];
-  }
-  std::uint64_t marks(std::size_t i, std::size_t channel) const noexcept {
-    return row::marks_of(words_[i * width_ + row::status_word], channel);
-  }
-
- private:
-  std::span<const std::uint64_t> words_;
-  std::size_t width_;
-};
 
 // Where the cumulative energy E(t) of a counter stood at one time, in joules since its first
 // reading.
@@ -45,16 +24,41 @@ struct Standing {
       false;  // upper_j rests on the counter having stood still for longer than its refresh
 };
 
+// What is known of the clock of one channel's updates, kept from one estimate to the next.
+struct KnownClock {
+  std::optional<UpdateClock> clock;
+  int failures = 0;                  // in a row, to find it again
+  std::int64_t search_again_ns = 0;  // not before rows that are as new as this
+  std::int64_t found_ns = 0;         // newest row that the clock was found from
+
+  // Whether the clock holds at this time without being looked at again.
+  bool is_fresh(std::int64_t t_ns) const noexcept {
+    return clock && std::abs(static_cast<double>(t_ns - found_ns)) < 64 * clock->period_ns;
+  }
+  bool may_search(std::int64_t newest_ns) const noexcept { return newest_ns >= search_again_ns; }
+  // Looks for it in these rows. False when they don't tell.
+  bool look(const Rows& rows, std::size_t index, const Channel& channel, std::uint64_t quantum);
+
+  static constexpr int most_failures = 8;
+  // A search costs milliseconds.
+  static constexpr std::int64_t search_pause_ns = 5'000'000'000;
+};
+
 // The bounds are proofs from the rows, for a counter that is right and monotone, with q its unit:
 //   a row proves E(t) ≥ its value for every t ≥ its t_end;
 //   two readings in a row that differ prove an update after the first one's t_begin, hence
 //   E(t) < second value + q for every t ≤ that t_begin.
 // The value between them interpolates linearly between update instants.
-Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std::int64_t t_ns);
+//
+// It is better where the updates' clock is known, and finds that out where it may (null: not at
+// all).
+Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std::int64_t t_ns,
+               KnownClock* known = nullptr);
 
-// stand() for every counter of a source, from the rows in its ring around t_ns.
-// Throws Error(state) when t_ns lies before the oldest row.
-std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels, std::int64_t t_ns);
+// stand() for every counter of a source, from the rows in its ring around t_ns; `known` has an
+// element per channel. Throws Error(state) when t_ns lies before the oldest row.
+std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels, std::int64_t t_ns,
+                            std::vector<KnownClock>* known = nullptr);
 
 // Whether later rows say all that they can about t_ns: a quick row saw each counter move since, or
 // each had the time to.

@@ -60,9 +60,9 @@ void Ledger::add(LedgerEntry& entry, const Mark& from, const Mark& to, const Nes
     const Mark::PerSource& a = from.sources[s];
     const Mark::PerSource& b = to.sources[s];
     for (std::size_t i = 0; i < a.standings.size(); ++i, ++channel) {
-      MarkCounts marks;
-      for (std::size_t k = 0; k < marks.size(); ++k) {
-        marks[k] = b.tallies[i][k] - a.tallies[i][k];
+      WindowMarks marks;
+      for (std::size_t k = 0; k < marks.readings.size(); ++k) {
+        marks.readings[k] = b.tallies[i][k] - a.tallies[i][k];
       }
       const ChannelEnergy energy = energy_between(a.standings[i], b.standings[i], marks);
       ChannelTotals& totals = entry.channels[channel];

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <utility>
 
 #include "error.hpp"
 
@@ -34,25 +35,43 @@ std::int64_t read_cost_ns(Source& source) {
   return costs[costs.size() / 2];
 }
 
-// Marks set on a channel between two marks: from the rows while they are there, else from the
-// tallies.
-MarkCounts marks_between(const Ring& ring, std::size_t channel, const Mark::PerSource& from,
-                         const Mark::PerSource& to) {
-  MarkCounts counts{};
-  for (std::uint64_t k = from.row; k <= to.row && k < ring.head(); ++k) {
+using Counts = std::array<std::uint64_t, 4>;  // failed, ambiguous, reset, gap
+
+// Adds up what the rows from `from` to `to` say of a channel; false at the first that is gone.
+bool add_rows(const Ring& ring, std::size_t channel, std::uint64_t from, std::uint64_t to,
+              Counts& counts) {
+  for (std::uint64_t k = from; k <= to && k < ring.head(); ++k) {
     std::uint64_t status = 0;
     if (!ring.peek(k, row::status_word, status)) {
-      for (std::size_t i = 0; i < counts.size(); ++i) {
-        counts[i] = to.tallies[channel][i] - from.tallies[channel][i];
-      }
-      return counts;
+      return false;
     }
     const std::uint64_t marks = row::marks_of(status, channel);
     counts[0] += (marks & row::failed) != 0 ? 1 : 0;
     counts[1] += (marks & row::ambiguous) != 0 ? 1 : 0;
     counts[2] += (marks & row::reset) != 0 ? 1 : 0;
+    counts[3] += (status & row::gap) != 0 ? 1 : 0;
   }
-  return counts;
+  return true;
+}
+
+// What went wrong between two marks: from the rows while they are there, else from the tallies.
+WindowMarks count_marks(const Ring& ring, std::size_t channel, const Mark::PerSource& from,
+                        const Mark::PerSource& to) {
+  WindowMarks found;
+  Counts counts{};
+  if (!add_rows(ring, channel, from.row, to.row, counts)) {
+    found.lost = std::clamp(ring.oldest(), from.row + 1, to.row + 1) - from.row;
+    const auto& before = from.tallies[channel];
+    const auto& after = to.tallies[channel];
+    const auto grown = [](std::uint64_t a, std::uint64_t b) { return b > a ? b - a : 0; };
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      counts[i] = grown(before[i], after[i] + from.since[channel][i]);
+    }
+    counts[3] = grown(from.missed, to.missed) + from.since[channel][3];
+  }
+  found.readings = {counts[0], counts[1], counts[2]};
+  found.gap = counts[3];
+  return found;
 }
 
 }  // namespace
@@ -67,6 +86,7 @@ Session::Session(const Environment& env, const std::vector<std::string>& sources
     samplers_.push_back(std::make_unique<Sampler>(opened.name, std::move(opened.source), options_));
     samplers_.back()->follow_with(windows_);
     windows_.attach(*samplers_.back());
+    clocks_.emplace_back(samplers_.back()->channels().size());
   }
 }
 
@@ -157,6 +177,9 @@ Mark Session::mark(std::int64_t t_ns) const {
     for (std::size_t i = 0; i < sampler->channels().size(); ++i) {
       source.tallies.push_back(sampler->tallies(i).snapshot());
     }
+    const SamplerStats stats = sampler->stats();
+    source.missed = stats.missed + stats.retries;  // either leaves a hole in the rows
+    source.row = sampler->ring().head();           // for now: rows before it are in the tallies
     mark.sources.push_back(std::move(source));
   }
   for (std::size_t s = 0; s < samplers_.size(); ++s) {
@@ -167,10 +190,27 @@ Mark Session::mark(std::int64_t t_ns) const {
       // nobody.
       sleep_for(std::clamp<std::int64_t>(sampler.period_ns() / 2, 50'000, 10'000'000));
     }
-    mark.sources[s].standings = stand(ring, sampler.channels(), t_ns);
-    mark.sources[s].row = row_after(ring, t_ns);
+    mark.sources[s].standings = settle(s, t_ns);
+    const std::uint64_t tallied = std::exchange(mark.sources[s].row, row_after(ring, t_ns));
+    for (std::size_t i = 0; i < sampler.channels().size(); ++i) {
+      add_rows(ring, i, mark.sources[s].row, tallied, mark.sources[s].since.emplace_back());
+    }
   }
   return mark;
+}
+
+std::vector<Standing> Session::settle(std::size_t source, std::int64_t t_ns) const {
+  const Sampler& sampler = *samplers_[source];
+  std::vector<KnownClock> clocks;
+  {
+    const std::lock_guard lock(clocks_mutex_);
+    clocks = clocks_[source];
+  }
+  // Not under the lock: a search takes milliseconds.
+  std::vector<Standing> standings = stand(sampler.ring(), sampler.channels(), t_ns, &clocks);
+  const std::lock_guard lock(clocks_mutex_);
+  clocks_[source] = std::move(clocks);
+  return standings;
 }
 
 std::vector<std::vector<ChannelEnergy>> Session::between(const Mark& from, const Mark& to) const {
@@ -188,7 +228,7 @@ std::vector<std::vector<ChannelEnergy>> Session::between(const Mark& from, const
     energies.emplace_back();
     for (std::size_t i = 0; i < a.standings.size(); ++i) {
       energies.back().push_back(energy_between(a.standings[i], b.standings[i],
-                                               marks_between(samplers_[s]->ring(), i, a, b)));
+                                               count_marks(samplers_[s]->ring(), i, a, b)));
     }
   }
   return energies;

@@ -50,12 +50,15 @@ class Session {
 
  private:
   void check_period(const OpenedSource& opened) const;
+  std::vector<Standing> settle(std::size_t source, std::int64_t t_ns) const;
 
   SamplerOptions options_;
   std::shared_ptr<const char> identity_ = std::make_shared<const char>();
   Windows windows_{identity_};  // outlives the samplers, which tell it of their rows
   std::vector<std::unique_ptr<Sampler>> samplers_;
   std::vector<Skipped> skipped_;
+  mutable std::mutex clocks_mutex_;
+  mutable std::vector<std::vector<KnownClock>> clocks_;  // per source and channel
   pid_t owner_ = 0;
   std::atomic<bool> started_{false};
   std::mutex starting_;  // start() and stop() may be called from any thread

@@ -27,7 +27,7 @@ void add_marks(std::vector<MarkCounts>& to, std::uint64_t status, std::uint64_t 
 }  // namespace
 
 Settling::Settling(const Sampler& sampler)
-    : sampler_(sampler), tallies_(sampler.channels().size()) {}
+    : sampler_(sampler), tallies_(sampler.channels().size()), clocks_(sampler.channels().size()) {}
 
 void Settling::follow() noexcept {
   const Ring& ring = sampler_.ring();
@@ -50,6 +50,7 @@ void Settling::follow() noexcept {
       any_marked_ = true;
       add_marks(tallies_, status, 1);
     }
+    gaps_ += (status & row::gap) != 0 ? 1 : 0;
     ++followed_;
   }
 }
@@ -84,23 +85,27 @@ std::int64_t Settling::covered_until(std::int64_t t_ns, std::int64_t now_ns) {
   return covered_ns_;
 }
 
-std::vector<Standing> Settling::stand_at(std::int64_t t_ns) const {
-  return stand(sampler_.ring(), sampler_.channels(), t_ns);
+std::vector<Standing> Settling::stand_at(std::int64_t t_ns) {
+  return stand(sampler_.ring(), sampler_.channels(), t_ns, &clocks_);
 }
 
 void Settling::count(std::uint64_t row) {
   cell_.before = tallies_;
   cell_.through = tallies_;
-  if (!any_marked_) {
-    return;
-  }
+  cell_.gaps_before = gaps_;
+  cell_.gaps_through = gaps_;
   for (std::uint64_t k = row; k < followed_; ++k) {
     std::uint64_t status = 0;
-    if (sampler_.ring().peek(k, row::status_word, status) && (status & row::channel_marks) != 0) {
-      add_marks(cell_.before, status, ~std::uint64_t{0});  // minus one
-      if (k > row) {
-        add_marks(cell_.through, status, ~std::uint64_t{0});
-      }
+    if (!sampler_.ring().peek(k, row::status_word, status)) {
+      continue;
+    }
+    constexpr std::uint64_t minus_one = ~std::uint64_t{0};
+    const std::uint64_t gap = (status & row::gap) != 0 ? 1 : 0;
+    cell_.gaps_before -= gap;
+    add_marks(cell_.before, status, minus_one);
+    if (k > row) {
+      cell_.gaps_through -= gap;
+      add_marks(cell_.through, status, minus_one);
     }
   }
 }
@@ -153,6 +158,8 @@ bool Settling::settle(std::int64_t t_ns, Side side, bool exact, Mark::PerSource&
   to.row = cell_.row;
   to.standings.resize(channels);
   to.tallies.resize(channels);
+  to.since.resize(channels);  // nothing: the tallies are those of the row
+  to.missed = side == Side::begin ? cell_.gaps_before : cell_.gaps_through;
   if (any_marked_) {
     to.tallies = side == Side::begin ? cell_.before : cell_.through;
   }

@@ -45,14 +45,18 @@ class Settling {
     std::vector<Standing> at1;
     std::vector<MarkCounts> before;   // marks in the rows before that one
     std::vector<MarkCounts> through;  // and with it
+    std::uint64_t gaps_before = 0;
+    std::uint64_t gaps_through = 0;
   };
   bool load(std::int64_t t_ns, bool exact);
   void count(std::uint64_t row);
-  std::vector<Standing> stand_at(std::int64_t t_ns) const;
+  std::vector<Standing> stand_at(std::int64_t t_ns);
 
   const Sampler& sampler_;
   std::uint64_t followed_ = 0;  // rows whose marks are in tallies_
   std::vector<MarkCounts> tallies_;
+  std::uint64_t gaps_ = 0;
+  std::vector<KnownClock> clocks_;
   bool any_marked_ = false;     // once true always true, so that until then marks hold zeros
   std::uint64_t covering_ = 0;  // rows before this one have a covered begin
   std::int64_t covered_ns_ = 0;

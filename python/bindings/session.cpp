@@ -194,7 +194,9 @@ void register_values(py::module_& module) {
       .def_readonly("still", &ChannelEnergy::still)
       .def_readonly("failed", &ChannelEnergy::failed)
       .def_readonly("ambiguous", &ChannelEnergy::ambiguous)
-      .def_readonly("reset", &ChannelEnergy::reset);
+      .def_readonly("reset", &ChannelEnergy::reset)
+      .def_readonly("gap", &ChannelEnergy::gap)
+      .def_readonly("lost", &ChannelEnergy::lost);
 }
 
 }  // namespace

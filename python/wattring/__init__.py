@@ -19,6 +19,7 @@ from wattring._core import __version__, now_ns
 
 if TYPE_CHECKING:
     from wattring._core import Channel, Environment, Skipped
+    from wattring.baseline import Baseline, Net
     from wattring.discovery import SourceInfo, sources
     from wattring.errors import (
         AbsentError,
@@ -30,18 +31,22 @@ if TYPE_CHECKING:
         WattringError,
     )
     from wattring.measurement import Measurement
+    from wattring.measuring import Measured, measure, measured
     from wattring.report import Report
     from wattring.session import Reader, Session
     from wattring.window import Window
 
 __all__ = [
     "AbsentError",
+    "Baseline",
     "Channel",
     "DeniedError",
     "Environment",
     "InvalidError",
     "IoError",
+    "Measured",
     "Measurement",
+    "Net",
     "Reader",
     "Report",
     "Session",
@@ -52,6 +57,8 @@ __all__ = [
     "WattringError",
     "Window",
     "__version__",
+    "measure",
+    "measured",
     "now_ns",
     "sources",
 ]
@@ -59,15 +66,20 @@ __all__ = [
 # Loaded when first asked for: `import wattring` in a program that never measures costs next to
 # nothing.
 _HOME = {
+    "Baseline": "baseline",
     "Channel": "_core",
     "Environment": "_core",
+    "Measured": "measuring",
     "Measurement": "measurement",
+    "Net": "baseline",
     "Reader": "session",
     "Report": "report",
     "Session": "session",
     "Skipped": "_core",
     "SourceInfo": "discovery",
     "Window": "window",
+    "measure": "measuring",
+    "measured": "measuring",
     "sources": "discovery",
 }
 

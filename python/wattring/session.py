@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from typing import TYPE_CHECKING, Any
 
 from wattring import _core
+from wattring.baseline import Baseline, plan_parts, power_spread_w
 from wattring.durations import parse_duration_ns
 from wattring.errors import InvalidError
 from wattring.measurement import Measurement, from_energies
@@ -54,10 +57,11 @@ class Session:
         names = [sources] if isinstance(sources, str) else list(sources)
         if not 1 <= rows <= 2**28:
             raise InvalidError(f"a ring of {rows} rows is not possible", "ask for 1 to 2**28")
+        self._period_ns = parse_duration_ns(period)
         self._native = _core.Session(
             environment or _core.Environment.from_variables(),
             names,
-            parse_duration_ns(period),
+            self._period_ns,
             rows,
             -1 if cpu is None else cpu,
             priority,
@@ -187,6 +191,27 @@ class Session:
         """
         channels = [channel for name in self._names for channel in self._channels[name]]
         return from_ledger(self._native.report(), channels)
+
+    def idle(self, seconds: str | float = 2.0) -> Baseline:
+        """Measure the machine at rest for `measurement.net(baseline)`; returns after that time.
+
+        Whatever else runs meanwhile is in the baseline; its spread between parts of the time (of
+        0.1 s, or a tenth) tells how restless it was.
+
+        Raises:
+            InvalidError: too short a time for parts that the sensors can tell apart.
+            StateError: not started; another process's session.
+
+        """
+        counters = [c for of in self._channels.values() for c in of if c.kind == "counter"]
+        parts, part_ns = plan_parts(parse_duration_ns(seconds), self._period_ns, counters)
+        marks = [self.mark()]
+        for part in range(1, parts + 1):
+            until_ns = marks[0].t_ns + part * part_ns
+            time.sleep(max(0, until_ns - _core.now_ns()) * 1e-9)
+            marks.append(self.mark())
+        spread_w = power_spread_w([self.between(*pair) for pair in itertools.pairwise(marks)])
+        return Baseline(self.between(marks[0], marks[-1]), spread_w, parts)
 
     def dtype(self, source: str) -> np.dtype[np.void]:
         """Type of a row: t_begin_ns, t_end_ns (int64), status, then one uint64 per channel.

@@ -63,6 +63,22 @@ TEST_F(Windows, AResetStaysCountedWhenItsRowsAreGone) {
   EXPECT_TRUE(std::isinf(e.upper_j));
 }
 
+TEST_F(Windows, AResetStaysCountedWhenItsBeginWasSettledAfterIt) {
+  const FullMachine machine;
+  machine.stand_at(1000);
+  start(machine.environment(), "rapl_msr", {.period_ns = ms / 10, .rows = 1});
+  wait_samples(sampler(), 5);
+  const std::int64_t begin_ns = now_ns();
+  machine.stand_at(0);
+  wait_samples(sampler(), 5);
+  const Mark a = session_->mark(begin_ns);
+  wait_samples(sampler(), 2 * sampler().ring().rows());
+  const ChannelEnergy e = between(a, mark());
+  EXPECT_GT(e.lost, 0U);
+  EXPECT_EQ(e.reset, 1U);
+  EXPECT_TRUE(std::isinf(e.upper_j));
+}
+
 TEST_F(Windows, AStallThatMayHideAWrapIsAmbiguous) {
   // 20 J of range at 1000 W are run through in 20 ms.
   FakeMachine machine;
@@ -145,6 +161,53 @@ TEST_F(Windows, ADeviceThatVanishesLeavesItsRowsAndNoBound) {
   const ChannelEnergy e = between(a, mark());
   EXPECT_NEAR(e.lower_j, 3, 0.01);
   EXPECT_TRUE(std::isinf(e.upper_j));
+}
+
+// Waits for deadlines to pass without a row, which they do at a period that is too short to sleep.
+void wait_missed(const Sampler& sampler, std::uint64_t n) {
+  const std::uint64_t wanted = sampler.stats().missed + n;
+  wait_until([&] { return sampler.stats().missed >= wanted; });
+}
+
+TEST_F(Windows, RowsBehindMissedDeadlinesAreCounted) {
+  start(Environment(), "simulated", {.period_ns = 10 * us, .rows = 65'536});
+  const Mark a = mark();
+  wait_missed(sampler(), 100);
+  const Mark b = mark();
+  session_->stop();
+  const ChannelEnergy e = between(a, b);
+  const Ring& ring = sampler().ring();
+  ASSERT_EQ(ring.oldest(), 0U) << "the test counts all rows";
+  std::uint64_t marked = 0;
+  for (std::uint64_t k = row_after(ring, a.t_ns); k <= row_after(ring, b.t_ns); ++k) {
+    std::uint64_t status = 0;
+    ASSERT_TRUE(ring.peek(k, row::status_word, status));
+    marked += (status & row::gap) != 0 ? 1 : 0;
+  }
+  EXPECT_GT(marked, 0U);
+  EXPECT_EQ(e.gap, marked);
+  EXPECT_EQ(e.lost, 0U);
+  EXPECT_EQ(between(b, b).lost, 0U);
+}
+
+TEST_F(Windows, RowsThatLeftTheRingAreCountedAndTheirGapsKnown) {
+  start(Environment(), "simulated", {.period_ns = 10 * us, .rows = 1});
+  wait_samples(sampler(), 2 * sampler().ring().rows());
+  const std::uint64_t before = sampler().stats().missed;
+  const Mark a = mark();
+  const std::uint64_t from = sampler().stats().missed;
+  wait_missed(sampler(), 100);
+  wait_samples(sampler(), 2 * sampler().ring().rows());
+  const std::uint64_t until = sampler().stats().missed;
+  const Mark b = mark();
+  session_->stop();
+  const ChannelEnergy e = between(a, b);
+  EXPECT_GE(e.gap, until - from);
+  // Rows on the border may be counted on either side of it.
+  EXPECT_LE(e.gap, sampler().stats().missed - before + 2);
+  const std::uint64_t rows = b.sources[0].row - a.sources[0].row;
+  EXPECT_GE(e.lost, rows - sampler().ring().rows());
+  EXPECT_LE(e.lost, rows + 1);
 }
 
 }  // namespace

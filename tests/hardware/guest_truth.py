@@ -6,6 +6,7 @@ of the power function in ns, 0x400000E8 + d the exact energy in nJ (d: 0 package
     python guest_truth.py windows SOURCE [COUNT]   bounds and errors of windows from 1 ms to 1 s
     python guest_truth.py long SOURCE              one 5 s window
     python guest_truth.py stat SOURCE              `wattring stat --json -- sleep 5`, by its stamps
+    python guest_truth.py accuracy SOURCE          errors of many windows of each of some lengths
     python guest_truth.py perf                     `wattring stat` beside `perf stat`
 
 Prints one JSON document; the host decides what is good enough.
@@ -212,6 +213,43 @@ def stat(source: str) -> dict[str, object]:
     }
 
 
+def accuracy(source: str, seconds: float = 40, count: int = 2000) -> dict[str, object]:
+    """Errors of the estimate in percent by length: windows at random in one recording.
+
+    The truth is the power function over the machine's clock, whose distance from CLOCK_MONOTONIC
+    is known to some microseconds: that much is allowed at each end when bounds are checked.
+    """
+    truth = Truth()
+    random.seed(1)
+    spec = os.environ["RAPL_PKG"]
+    begin_ns = time.monotonic_ns()
+    offset = truth.clock_offset_ns()
+    table = {}
+    outside = 0
+    with wr.Session("1ms", source) as session:
+        time.sleep(seconds)
+        end_ns = time.monotonic_ns()
+        drift = (truth.clock_offset_ns() - offset) / (end_ns - begin_ns)
+        stats = session.stats
+
+    def energy_j(t_ns: int) -> float:
+        return power_function(spec, (t_ns + offset + drift * (t_ns - begin_ns)) * 1e-9)
+
+    for length_ms in (0.5, 2, 10, 50, 200, 1000):
+        length_ns = int(length_ms * 1e6)
+        errors = []
+        for _ in range(count):
+            t0 = random.randint(begin_ns + 2_000_000_000, end_ns - 100_000_000 - length_ns)
+            measured = session.energy(t0, t0 + length_ns)
+            true_j = energy_j(t0 + length_ns) - energy_j(t0)
+            low, high = measured.bounds_j["package-0"]
+            outside += not low - 0.01 <= true_j <= high + 0.01
+            errors.append(100 * abs(measured.energy_j["package-0"] / true_j - 1))
+        errors.sort()
+        table[f"{length_ms:g}"] = [errors[count // 2], errors[count * 95 // 100]]
+    return {"errors_percent": table, "outside_count": outside, "stats": stats}
+
+
 def beside_perf() -> dict[str, object]:
     """One wattring inside one `perf stat`: both see the same command."""
     with tempfile.NamedTemporaryFile("r") as report:
@@ -243,6 +281,8 @@ def main() -> None:
         result = windows(rest[0], int(rest[1]) if len(rest) > 1 else 500)
     elif mode == "long":
         result = long_window(rest[0])
+    elif mode == "accuracy":
+        result = accuracy(rest[0])
     elif mode == "stat":
         result = stat(rest[0])
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -17,6 +18,10 @@ from fakes.perf import FakePerf, compile_library
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Background jobs ignore signals, and so would the programs that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # What the caller measures with is none of the tests' business.
 for name in [n for n in os.environ if n.startswith("WATTRING_")]:

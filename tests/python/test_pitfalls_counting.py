@@ -166,6 +166,28 @@ def test_11_each_domain_wraps_by_itself(tmp_path: Path, perf: FakePerf, source: 
     assert not any("reset" in note for notes in measured.notes.values() for note in notes)
 
 
+def test_11_each_zone_has_a_range_of_its_own(tmp_path: Path) -> None:
+    """PITFALLS 11: DRAM falls by its own range, not by the package's."""
+    machine = FakeMachine(tmp_path, domains=())
+    machine.add_zone("intel-rapl:0", "package-0", range_uj=999_999_999)
+    dram = machine.add_zone("intel-rapl:0:0", "dram", range_uj=299_999_999)
+    source = "rapl_powercap"
+    total_uj = 290_000_000
+    machine.set_energy_file(dram.name, f"{total_uj}\n")
+    with wr.Session("1ms", source, environment=machine.environment()) as session:
+        wait_rows(session, source)
+        t0 = wr.now_ns()
+        pause(session, source)
+        for _ in range(20):
+            total_uj += 1_000_000
+            machine.set_energy_file(dram.name, f"{total_uj % 300_000_000}\n")
+            wait_rows(session, source, 1)
+        wait_rows(session, source)
+        measured = session.energy(t0, wr.now_ns())
+    assert measured.energy_j["dram-0"] == pytest.approx(20, abs=1e-5)
+    assert measured.energy_j["package-0"] == 0
+
+
 def test_17_the_first_reading_is_no_energy(machine: FakeMachine) -> None:
     """PITFALLS 17."""
     machine.set_count(0, "package", 3_000_000_000)

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "row.hpp"
+
+namespace wattring {
+
+// Rows in memory, one after the other.
+class Rows {
+ public:
+  Rows(std::span<const std::uint64_t> words, std::size_t words_per_row) noexcept
+      : words_(words), width_(words_per_row) {}
+  std::size_t size() const noexcept { return words_.size() / width_; }
+  std::int64_t t_begin(std::size_t i) const noexcept {
+    return static_cast<std::int64_t>(words_[i * width_ + row::t_begin_word]);
+  }
+  std::int64_t t_end(std::size_t i) const noexcept {
+    return static_cast<std::int64_t>(words_[i * width_ + row::t_end_word]);
+  }
+  std::uint64_t reading(std::size_t i, std::size_t channel) const noexcept {
+    return words_[i * width_ + row::first_reading + channel];
+  }
+  std::uint64_t marks(std::size_t i, std::size_t channel) const noexcept {
+    return row::marks_of(words_[i * width_ + row::status_word], channel);
+  }
+
+ private:
+  std::span<const std::uint64_t> words_;
+  std::size_t width_;
+};
+
+}  // namespace wattring

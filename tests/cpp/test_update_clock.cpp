@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+// The clock of a counter's updates, found from polls that see each of them only to a millisecond.
+#include "update_clock.hpp"
+
+#include <cmath>
+
+#include "simulation.hpp"
+#include "support.hpp"
+
+namespace wattring {
+namespace {
+
+using simulation::Timing;
+
+constexpr std::int64_t refresh = 976'562;
+
+const simulation::Load& square() { return simulation::loads()[0]; }
+
+std::optional<UpdateClock> clock_of(const simulation::Rows& made, std::size_t first,
+                                    std::size_t count,
+                                    const std::optional<UpdateClock>& known = std::nullopt) {
+  const std::size_t width = simulation::Rows::width;
+  const Rows rows(std::span(made.words).subspan(first * width, count * width), width);
+  return find_clock(rows, 0, made.channel, 1, known);
+}
+
+// Simulated updates are at k × refresh, and up to 2 % of that late: 1 % in the mean.
+double phase_error_ns(const UpdateClock& clock, double refresh_ns) {
+  const double off = static_cast<double>(clock.phase_ns) / refresh_ns - 0.01;
+  return std::abs(off - std::round(off)) * refresh_ns;
+}
+
+class Found : public testing::TestWithParam<double> {};
+
+INSTANTIATE_TEST_SUITE_P(Powers, Found, testing::Values(3.0, 50.0, 200.0));
+
+TEST_P(Found, UnderAnyConstantPower) {
+  for (unsigned seed = 0; seed < 10; ++seed) {
+    const auto made =
+        simulation::run(simulation::constant(GetParam()).energy, {ms, refresh}, seed, 1400);
+    const auto clock = clock_of(made, 100, 1024);
+    ASSERT_TRUE(clock) << seed;
+    EXPECT_NEAR(clock->period_ns, refresh, 200);
+    EXPECT_LT(phase_error_ns(*clock, refresh), 60'000);
+  }
+}
+
+TEST(UpdateClock, IsFoundUnderALoadThatChanges) {
+  int found = 0;
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    const auto made = simulation::run(square().energy, {ms, refresh}, seed, 1400);
+    if (const auto clock = clock_of(made, 100, 1024)) {
+      ++found;
+      EXPECT_NEAR(clock->period_ns, refresh, 200);
+      EXPECT_LT(phase_error_ns(*clock, refresh), 60'000);
+    }
+  }
+  EXPECT_GT(found, 10);
+}
+
+TEST(UpdateClock, AKnownOneIsCarriedOnByAFewRows) {
+  const auto made = simulation::run(square().energy, {ms, refresh}, 3, 3000);
+  auto clock = clock_of(made, 100, 1024);
+  ASSERT_TRUE(clock);
+  for (std::size_t first = 1000; first + 256 < 2700; first += 64) {
+    clock = clock_of(made, first, 256, clock);
+    ASSERT_TRUE(clock) << first;
+    ASSERT_LT(phase_error_ns(*clock, refresh), 90'000) << first;
+  }
+}
+
+TEST(UpdateClock, OfAKnownPeriodThePhaseIsFoundFarAway) {
+  const auto made = simulation::run(square().energy, {ms, refresh}, 3, 20'000);
+  const auto clock = clock_of(made, 100, 1024);
+  ASSERT_TRUE(clock);
+  int found = 0;
+  for (std::size_t first = 5000; first + 256 < 18'000; first += 500) {
+    if (const auto there = clock_of(made, first, 256, clock)) {
+      ++found;
+      EXPECT_LT(phase_error_ns(*there, refresh), 60'000) << first;
+    }
+  }
+  EXPECT_GT(found, 20);
+}
+
+TEST(UpdateClock, FastPollsSeeItToo) {
+  const auto made = simulation::run(square().energy, {250 * us, ms}, 1, 2000);
+  const auto clock = clock_of(made, 50, 512);
+  ASSERT_TRUE(clock);
+  EXPECT_LT(phase_error_ns(*clock, 1e6), 30'000);
+}
+
+TEST(UpdateClock, ThinEvidenceGivesNone) {
+  const Timing usual{ms, refresh};
+  const auto none = [](const simulation::Rows& made, std::size_t count) {
+    return !clock_of(made, 50, count);
+  };
+  EXPECT_TRUE(none(simulation::run(square().energy, usual, 1), 200)) << "few rows";
+  EXPECT_TRUE(none(simulation::run([](double) { return 0.0; }, usual, 1, 1200), 1024)) << "idle";
+  EXPECT_TRUE(none(simulation::run([](double t) { return 0.1 * t; }, usual, 1, 1200), 1024))
+      << "about a unit per refresh";
+  EXPECT_TRUE(none(simulation::run(square().energy, {7 * ms, ms}, 1, 1200), 1024)) << "slow polls";
+}
+
+TEST(UpdateClock, PollsAtTheVeryPeriodTellNothing) {
+  for (unsigned seed = 0; seed < 10; ++seed) {
+    const auto made = simulation::run(simulation::constant(50).energy, {ms, ms}, seed, 1200);
+    EXPECT_FALSE(clock_of(made, 50, 1024)) << seed;
+  }
+}
+
+TEST(UpdateClock, NoneIsBetterThanAWrongOne) {
+  // Polls at nearly the period of the updates slide past them but once or twice in all.
+  for (const std::int64_t near : {994'000, 997'766, 1'003'000}) {
+    for (unsigned seed = 0; seed < 20; ++seed) {
+      auto made = simulation::run(simulation::constant(50).energy, {ms, near}, seed, 1200);
+      made.channel.refresh_ns = ms;
+      const auto clock = clock_of(made, 50, 1024);
+      EXPECT_TRUE(!clock || phase_error_ns(*clock, static_cast<double>(near)) < 90'000)
+          << near << ' ' << seed;
+    }
+  }
+}
+
+TEST(UpdateClock, DatedUpdatesAreWhereTheyWere) {
+  const auto made = simulation::run(square().energy, {ms, refresh}, 3, 1400);
+  const auto clock = clock_of(made, 100, 1024);
+  ASSERT_TRUE(clock);
+  const Rows rows = made.view();
+  const auto updates = date_updates(rows, 0, 1, *clock);
+  EXPECT_GT(updates.size(), rows.size() * 3 / 4);
+  std::vector<double> errors_ns;
+  for (std::size_t i = 0; i < updates.size(); ++i) {
+    const double t_s = (updates[i].t_ns + static_cast<double>(rows.t_begin(0))) * 1e-9;
+    ASSERT_TRUE(i == 0 || updates[i].t_ns > updates[i - 1].t_ns);
+    ASSERT_TRUE(i == 0 || updates[i].value >= updates[i - 1].value);
+    const double off_j =
+        square().energy(t_s) - made.base_j - static_cast<double>(updates[i].value) / 16384;
+    errors_ns.push_back(std::abs(off_j) / 80 * 1e9);
+  }
+  std::sort(errors_ns.begin(), errors_ns.end());
+  EXPECT_LT(errors_ns[errors_ns.size() / 2], 40'000);
+  EXPECT_LT(errors_ns[errors_ns.size() * 98 / 100], 100'000);
+}
+
+TEST(UpdateClock, RowsThatContradictItDateNothing) {
+  const auto made = simulation::run(square().energy, {250 * us, ms}, 1, 2000);
+  auto clock = clock_of(made, 50, 512);
+  ASSERT_TRUE(clock);
+  EXPECT_FALSE(date_updates(made.view(), 0, 1, *clock).empty());
+  clock->phase_ns += 500 * us;
+  EXPECT_TRUE(date_updates(made.view(), 0, 1, *clock).empty());
+}
+
+TEST(KnownClock, IsNotSearchedForAgainAtOnce) {
+  const auto made = simulation::run([](double) { return 0.0; }, {ms, ms}, 1, 1200);
+  KnownClock known;
+  EXPECT_FALSE(known.look(made.view(), 0, made.channel, 1));
+  const std::int64_t newest = made.view().t_end(made.view().size() - 1);
+  EXPECT_FALSE(known.may_search(newest));
+  EXPECT_FALSE(known.may_search(newest + KnownClock::search_pause_ns - 1));
+  EXPECT_TRUE(known.may_search(newest + KnownClock::search_pause_ns));
+}
+
+}  // namespace
+}  // namespace wattring

@@ -179,17 +179,27 @@ def test_decorated_generators(session: wr.Session) -> None:
 
 def test_decorated_coroutines_that_take_turns(session: wr.Session) -> None:
     @session.window("c")
-    async def c(seconds: float) -> float:
-        await asyncio.sleep(seconds)
-        return seconds
+    async def c(begun: asyncio.Event, may_end: asyncio.Event) -> int:
+        begun.set()
+        await may_end.wait()
+        return 5
 
-    async def both() -> tuple[float, float]:
-        return await asyncio.gather(c(0.03), c(0.01))
+    async def both() -> None:
+        events = [asyncio.Event() for _ in range(4)]
+        first = asyncio.create_task(c(events[0], events[1]))
+        await events[0].wait()
+        second = asyncio.create_task(c(events[2], events[3]))
+        await events[2].wait()
+        events[1].set()
+        assert await first == 5
+        events[3].set()
+        assert await second == 5
 
-    assert list(asyncio.run(both())) == [0.03, 0.01]
+    asyncio.run(both())
     totals = session.report().windows["c"]
     assert totals.count == 2
-    assert 0.01 <= totals.min_seconds < 0.03 <= totals.max_seconds
+    # The first began first and ended first: neither lies inside the other.
+    assert totals.exclusive_seconds == totals.seconds
 
 
 def test_decorated_async_generators(session: wr.Session) -> None:
@@ -213,9 +223,10 @@ def test_decorated_async_generators(session: wr.Session) -> None:
         assert await steps.asend("sent") == 2
         assert await steps.athrow(ValueError("thrown")) == 3
         await steps.aclose()
+        seen.append("after")
 
     asyncio.run(drive())
-    assert seen == [None, "closed", "sent", "thrown", "closed"]
+    assert seen == [None, "closed", "sent", "thrown", "closed", "after"]
     report = session.report()
     assert (report.open, report.windows["a"].count) == (0, 2)
 

@@ -15,34 +15,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+
+from lines import Line, json_lines
+from windows import python_window, window_cost, window_million
 
 ROOT = Path(__file__).parents[1]
-
-
-@dataclass
-class Line:
-    """One row of the table: a figure, what it is measured against, and its limit."""
-
-    name: str
-    figure: float
-    unit: str
-    reference: str
-    limit: str = ""
-    good: bool | None = None  # None: informational
 
 
 def build() -> Path:
     for command in (["--preset", "release"], ["--build", "--preset", "release"]):
         subprocess.run(["cmake", *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return ROOT / "build" / "release" / "bench"
-
-
-def json_lines(*command: str) -> list[dict[str, Any]]:
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
 def sampler(programs: Path, rounds: int) -> list[Line]:
@@ -191,6 +176,8 @@ def main() -> int:
     lines = sampler(programs, 3 if options.quick else 11)
     lines += ring(programs)
     lines += python_ring(seconds_to_fill=2**20 * 50e-6)
+    rounds = 11 if options.quick else 51
+    lines += window_cost(programs, rounds) + window_million(programs) + python_window(rounds)
     lines += import_time(7 if options.quick else 21)
     for line in lines:
         verdict = "" if line.good is None else ("ok  " if line.good else "OVER")

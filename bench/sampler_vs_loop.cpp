@@ -12,50 +12,20 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "clock.hpp"
+#include "plain_machine.hpp"
 #include "registry.hpp"
 #include "sampler.hpp"
 
 namespace {
 
 using namespace wattring;
-
-constexpr std::array<off_t, 3> registers{0x611, 0x639, 0x619};
-constexpr std::size_t channels = 6;
-
-void write_text(const std::filesystem::path& path, const std::string& text) {
-  std::filesystem::create_directories(path.parent_path());
-  std::ofstream(path) << text << '\n';
-}
-
-void make_machine(const std::filesystem::path& root) {
-  write_text(root / "proc/cpuinfo", "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t: 94");
-  const std::filesystem::path cpus = root / "sys/devices/system/cpu";
-  write_text(cpus / "online", "0-1");
-  for (int cpu = 0; cpu < 2; ++cpu) {
-    const std::string number = std::to_string(cpu);
-    write_text(cpus / ("cpu" + number) / "topology/physical_package_id", number);
-    const std::filesystem::path device = root / "dev/cpu" / number / "msr";
-    std::filesystem::create_directories(device.parent_path());
-    const int fd = open(device.c_str(), O_RDWR | O_CREAT, 0600);
-    const auto put = [fd](off_t address, std::uint64_t value) {
-      if (pwrite(fd, &value, sizeof value, address) != sizeof value) {
-        std::abort();
-      }
-    };
-    put(0x606, 0xA0E03);
-    for (const off_t address : registers) {
-      put(address, 1000);
-    }
-    close(fd);
-  }
-}
+using namespace wattring::bench;
 
 struct Result {
   double cpu_ns_per_sample;
@@ -194,11 +164,7 @@ int main(int argc, char** argv) {
   const std::filesystem::path root = argv[1];
   const int rounds = std::atoi(argv[2]);
   const double seconds = std::atof(argv[3]);
-  make_machine(root);
-  Environment env;
-  env.sys = (root / "sys").string();
-  env.dev = (root / "dev").string();
-  env.proc = (root / "proc").string();
+  const Environment env = make_machine(root);
   for (const std::int64_t rate_hz : {1000, 10'000, 0}) {
     const std::int64_t period_ns = rate_hz > 0 ? ns_per_s / rate_hz : 0;
     std::vector<std::pair<Result, Result>> pairs;  // sampler, loop

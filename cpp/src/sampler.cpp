@@ -85,6 +85,9 @@ void Sampler::run() noexcept {
   }
   cpu_ns_.store(thread_cpu_ns(CLOCK_THREAD_CPUTIME_ID), std::memory_order_relaxed);
   running_.store(false, std::memory_order_release);
+  if (follower_ != nullptr && !stop_.rung()) {
+    follower_->after_row();
+  }
 }
 
 void Sampler::prepare_thread() noexcept {
@@ -139,6 +142,9 @@ void Sampler::loop() noexcept {
     const std::uint64_t before = samples_.get();
     if (!sweep(status)) {
       return;
+    }
+    if (follower_ != nullptr) {
+      follower_->after_row();
     }
     // A sweep that has yet to be done again leaves a hole as well.
     status = (samples_.get() == before ? row::gap : 0) | skip_until(t_end_);

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -35,6 +36,9 @@ struct ChannelTallies {
     ambiguous.add((marks & row::ambiguous) != 0 ? 1 : 0);
     reset.add((marks & row::reset) != 0 ? 1 : 0);
   }
+  std::array<std::uint64_t, 3> snapshot() const noexcept {
+    return {failed.get(), ambiguous.get(), reset.get()};
+  }
 };
 
 struct SamplerStats {
@@ -51,6 +55,17 @@ struct SamplerStats {
   std::string refused;         // an affinity or priority that was not granted, and why
 };
 
+// Told of each row by the thread that took it, which has nothing else to do until the next; and
+// once more when it has taken its last because the device is gone.
+class RowFollower {
+ public:
+  virtual void after_row() noexcept = 0;
+
+ protected:
+  RowFollower() = default;
+  ~RowFollower() = default;
+};
+
 // One thread that reads one source into one ring on an absolute grid. A missed deadline is counted
 // and skipped, never caught up in a burst.
 class Sampler {
@@ -60,6 +75,8 @@ class Sampler {
   Sampler(const Sampler&) = delete;
   Sampler& operator=(const Sampler&) = delete;
 
+  // Before start(). The follower outlives the thread.
+  void follow_with(RowFollower& follower) noexcept { follower_ = &follower; }
   // Returns once the first rows are there and every counter has moved (or had the time to), so that
   // whatever begins now has an update before it. Throws Error.
   void start();
@@ -92,6 +109,7 @@ class Sampler {
   std::string name_;
   std::unique_ptr<Source> source_;
   SamplerOptions options_;
+  RowFollower* follower_ = nullptr;
   Ring ring_;
   Sweep sweep_;
   std::vector<Counter> counters_;

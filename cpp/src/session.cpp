@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <limits>
 #include <utility>
 
 #include "error.hpp"
@@ -36,10 +35,6 @@ std::int64_t read_cost_ns(Source& source) {
   return costs[costs.size() / 2];
 }
 
-std::array<std::uint64_t, 3> snapshot(const ChannelTallies& tallies) {
-  return {tallies.failed.get(), tallies.ambiguous.get(), tallies.reset.get()};
-}
-
 using Counts = std::array<std::uint64_t, 4>;  // failed, ambiguous, reset, gap
 
 // Adds up what the rows from `from` to `to` say of a channel; false at the first that is gone.
@@ -60,11 +55,12 @@ bool add_rows(const Ring& ring, std::size_t channel, std::uint64_t from, std::ui
 }
 
 // What went wrong between two marks: from the rows while they are there, else from the tallies.
-void count_marks(const Ring& ring, std::size_t channel, const Mark::PerSource& from,
-                 const Mark::PerSource& to, ChannelEnergy& energy) {
+WindowMarks count_marks(const Ring& ring, std::size_t channel, const Mark::PerSource& from,
+                        const Mark::PerSource& to) {
+  WindowMarks found;
   Counts counts{};
   if (!add_rows(ring, channel, from.row, to.row, counts)) {
-    energy.lost = std::clamp(ring.oldest(), from.row + 1, to.row + 1) - from.row;
+    found.lost = std::clamp(ring.oldest(), from.row + 1, to.row + 1) - from.row;
     const auto& before = from.tallies[channel];
     const auto& after = to.tallies[channel];
     const auto grown = [](std::uint64_t a, std::uint64_t b) { return b > a ? b - a : 0; };
@@ -73,19 +69,9 @@ void count_marks(const Ring& ring, std::size_t channel, const Mark::PerSource& f
     }
     counts[3] = grown(from.missed, to.missed) + from.since[channel][3];
   }
-  energy.failed = counts[0];
-  energy.ambiguous = counts[1];
-  energy.reset = counts[2];
-  energy.gap = counts[3];
-}
-
-ChannelEnergy difference(const Standing& a, const Standing& b) {
-  ChannelEnergy energy;
-  energy.lower_j = std::max(0.0, b.lower_j - a.upper_j);
-  energy.upper_j = b.upper_j - a.lower_j;
-  energy.value_j = std::clamp(b.value_j - a.value_j, energy.lower_j, energy.upper_j);
-  energy.still = a.still || b.still;
-  return energy;
+  found.readings = {counts[0], counts[1], counts[2]};
+  found.gap = counts[3];
+  return found;
 }
 
 }  // namespace
@@ -98,6 +84,8 @@ Session::Session(const Environment& env, const std::vector<std::string>& sources
   for (OpenedSource& opened : selection.sources) {
     check_period(opened);
     samplers_.push_back(std::make_unique<Sampler>(opened.name, std::move(opened.source), options_));
+    samplers_.back()->follow_with(windows_);
+    windows_.attach(*samplers_.back());
     clocks_.emplace_back(samplers_.back()->channels().size());
   }
 }
@@ -136,6 +124,7 @@ void Session::start() {
   for (const auto& sampler : samplers_) {
     sampler->start();
   }
+  windows_.accept();
 }
 
 void Session::stop() noexcept {
@@ -143,8 +132,22 @@ void Session::stop() noexcept {
     return;  // the samplers, and perhaps a held lock, are the parent's
   }
   const std::lock_guard lock(starting_);
+  windows_.refuse();
   for (const auto& sampler : samplers_) {
     sampler->stop();
+  }
+  windows_.finish();
+}
+
+Windows& Session::windows() {
+  require_own_process();
+  return windows_;
+}
+
+void Session::require_started() const {
+  require_own_process();
+  if (!started_) {
+    throw Error(Errc::state, "this session was not started", "call start(), or use `with`");
   }
 }
 
@@ -163,10 +166,7 @@ void Session::require_own_process() const {
 }
 
 Mark Session::mark(std::int64_t t_ns) const {
-  require_own_process();
-  if (!started_) {
-    throw Error(Errc::state, "this session was not started", "call start(), or use `with`");
-  }
+  require_started();
   if (t_ns > now_ns()) {
     throw Error(Errc::invalid, "time stamp " + std::to_string(t_ns) + " lies in the future",
                 "take it from time.monotonic_ns()");
@@ -175,7 +175,7 @@ Mark Session::mark(std::int64_t t_ns) const {
   for (const auto& sampler : samplers_) {
     Mark::PerSource source;
     for (std::size_t i = 0; i < sampler->channels().size(); ++i) {
-      source.tallies.push_back(snapshot(sampler->tallies(i)));
+      source.tallies.push_back(sampler->tallies(i).snapshot());
     }
     const SamplerStats stats = sampler->stats();
     source.missed = stats.missed + stats.retries;  // either leaves a hole in the rows
@@ -227,12 +227,8 @@ std::vector<std::vector<ChannelEnergy>> Session::between(const Mark& from, const
     const Mark::PerSource& b = to.sources.at(s);
     energies.emplace_back();
     for (std::size_t i = 0; i < a.standings.size(); ++i) {
-      ChannelEnergy energy = difference(a.standings[i], b.standings[i]);
-      count_marks(samplers_[s]->ring(), i, a, b, energy);
-      if (energy.ambiguous > 0 || energy.reset > 0) {
-        energy.upper_j = std::numeric_limits<double>::infinity();  // nothing proves one any more
-      }
-      energies.back().push_back(energy);
+      energies.back().push_back(energy_between(a.standings[i], b.standings[i],
+                                               count_marks(samplers_[s]->ring(), i, a, b)));
     }
   }
   return energies;

@@ -51,7 +51,7 @@ py::array view_rows(const py::object& session, std::size_t source, const py::dty
   return rows;
 }
 
-py::dict stats_of(const Session& session, std::size_t source) {
+py::dict stats_of(Session& session, std::size_t source) {
   const SamplerStats stats = sampler_at(session, source).stats();
   const auto quantiles = [](const double (&ns)[3]) {
     py::dict d;
@@ -72,6 +72,61 @@ py::dict stats_of(const Session& session, std::size_t source) {
   d["read_ns"] = quantiles(stats.read_ns);
   d["cpu_s"] = stats.cpu_s;
   d["refused"] = stats.refused;
+  d["dropped"] = session.windows().dropped();
+  return d;
+}
+
+py::dict totals_of(const BoundedSum& inclusive, const BoundedSum& sum) {
+  // No part can be more than the whole.
+  const double lower_j = sum.lower_j.get();
+  const double upper_j = std::max(lower_j, std::min(sum.upper_j.get(), inclusive.upper_j.get()));
+  py::dict d;
+  d["lower_j"] = lower_j;
+  d["energy_j"] = std::clamp(sum.value_j.get(), lower_j, upper_j);
+  d["upper_j"] = upper_j;
+  return d;
+}
+
+py::dict dict_of(const LedgerEntry& entry) {
+  py::list channels;
+  for (const ChannelTotals& totals : entry.channels) {
+    py::dict d;
+    d["inclusive"] = totals_of(totals.inclusive, totals.inclusive);
+    d["exclusive"] = totals_of(totals.inclusive, totals.exclusive);
+    d["min_j"] = totals.min_j;
+    d["max_j"] = totals.max_j;
+    d["unbounded"] = totals.unbounded;
+    d["still"] = totals.still;
+    d["failed"] = totals.failed;
+    d["ambiguous"] = totals.ambiguous;
+    d["reset"] = totals.reset;
+    channels.append(d);
+  }
+  py::dict d;
+  d["name"] = entry.name;
+  d["count"] = entry.count;
+  d["cut_off"] = entry.cut_off;
+  d["lost"] = entry.lost;
+  d["ns"] = entry.ns;
+  d["exclusive_ns"] = entry.exclusive_ns;
+  d["min_ns"] = entry.min_ns;
+  d["max_ns"] = entry.max_ns;
+  d["channels"] = channels;
+  return d;
+}
+
+py::dict report_of(Session& session) {
+  const WindowReport report = without_gil([&] { return session.windows().report(); });
+  py::list names;
+  for (const LedgerEntry& entry : report.names) {
+    names.append(dict_of(entry));
+  }
+  py::dict d;
+  d["names"] = names;
+  d["open"] = report.open;
+  d["pending"] = report.pending;
+  d["dropped"] = report.dropped;
+  d["late"] = report.late;
   return d;
 }
 
@@ -181,6 +236,7 @@ void register_session(py::module_& module) {
              return session.samplers().at(source)->ring().rows();
            })
       .def("stats", &stats_of)
+      .def("report", &report_of)
       .def(
           "mark",
           [](const Session& session, std::int64_t t_ns) {

@@ -5,10 +5,9 @@ A native thread samples RAPL counters into a ring that numpy reads; every joule 
     import wattring as wr
 
     with wr.Session(period="1ms") as s:
-        t0 = wr.now_ns()
-        work()
-        t1 = wr.now_ns()
-        print(s.energy(t0, t1))
+        with s.window("work") as w:
+            work()
+        print(w.measurement)
 """
 
 from __future__ import annotations
@@ -33,7 +32,9 @@ if TYPE_CHECKING:
     )
     from wattring.measurement import Measurement
     from wattring.measuring import Measured, measure, measured
+    from wattring.report import Report
     from wattring.session import Reader, Session
+    from wattring.window import Window
 
 __all__ = [
     "AbsentError",
@@ -47,12 +48,14 @@ __all__ = [
     "Measurement",
     "Net",
     "Reader",
+    "Report",
     "Session",
     "Skipped",
     "SourceInfo",
     "StateError",
     "UnsupportedError",
     "WattringError",
+    "Window",
     "__version__",
     "measure",
     "measured",
@@ -70,9 +73,11 @@ _HOME = {
     "Measurement": "measurement",
     "Net": "baseline",
     "Reader": "session",
+    "Report": "report",
     "Session": "session",
     "Skipped": "_core",
     "SourceInfo": "discovery",
+    "Window": "window",
     "measure": "measuring",
     "measured": "measuring",
     "sources": "discovery",

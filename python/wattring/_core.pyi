@@ -1,7 +1,9 @@
+from types import TracebackType
 from typing import Literal, TypeAlias, TypedDict, final
 
 import numpy as np
 import numpy.typing as npt
+from typing_extensions import Self
 
 __version__: str
 
@@ -24,6 +26,41 @@ class SamplerStats(TypedDict):
     read_ns: Quantiles
     cpu_s: float
     refused: str
+    dropped: int
+
+class BoundedTotal(TypedDict):
+    lower_j: float
+    energy_j: float
+    upper_j: float
+
+class ChannelTotals(TypedDict):
+    inclusive: BoundedTotal
+    exclusive: BoundedTotal
+    min_j: float
+    max_j: float
+    unbounded: int
+    still: int
+    failed: int
+    ambiguous: int
+    reset: int
+
+class LedgerEntry(TypedDict):
+    name: str
+    count: int
+    cut_off: int
+    lost: int
+    ns: int
+    exclusive_ns: int
+    min_ns: int
+    max_ns: int
+    channels: list[ChannelTotals]
+
+class NativeReport(TypedDict):
+    names: list[LedgerEntry]
+    open: int
+    pending: int
+    dropped: int
+    late: int
 
 def now_ns() -> int: ...
 
@@ -120,9 +157,22 @@ class Session:
     def channels(self, arg0: int, /) -> list[Channel]: ...
     def capacity(self, arg0: int, /) -> int: ...
     def stats(self, arg0: int, /) -> SamplerStats: ...
+    def report(self) -> NativeReport: ...
     def mark(self, t_ns: int) -> Mark: ...
     def between(self, begin: Mark, end: Mark) -> list[list[ChannelEnergy]]: ...
     def read_rows(
         self, source: int, cursor: int, dtype: np.dtype[np.void]
     ) -> tuple[_Rows, int, int]: ...
     def view_rows(self, source: int, dtype: np.dtype[np.void]) -> _Rows: ...
+
+class Window:
+    def __new__(cls, session: Session, name: str) -> Self: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
+    def settled(self) -> tuple[Mark, Mark, bool]: ...

@@ -11,6 +11,8 @@ from wattring.baseline import Baseline, plan_parts, power_spread_w
 from wattring.durations import parse_duration_ns
 from wattring.errors import InvalidError
 from wattring.measurement import Measurement, from_energies
+from wattring.report import Report, from_ledger
+from wattring.window import Window
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -111,7 +113,10 @@ class Session:
 
     @property
     def stats(self) -> dict[str, SamplerStats]:
-        """Per source: samples, missed deadlines, lateness and read time in ns, CPU seconds."""
+        """Per source: samples, missed deadlines, lateness and read time in ns, CPU seconds.
+
+        `dropped` counts windows of the session that came faster than they could be taken up.
+        """
         return {name: self._native.stats(i) for i, name in enumerate(self._names)}
 
     def energy(self, t0_ns: int, t1_ns: int) -> Measurement:
@@ -142,6 +147,50 @@ class Session:
             end.t_ns,
             [(n, self._channels[n], e) for n, e in zip(self._names, energies, strict=True)],
         )
+
+    def window(self, name: str) -> Window:
+        """Give a window: `with session.window("forward") as w:`, or a decorator of a function.
+
+        Entered as often as you like, nested, from any thread; `w.measurement` is the last one's
+        energy, `report()` has the totals per name. What is kept grows with the number of names
+        and of windows that you hold, not of those that you enter.
+
+        Raises:
+            StateError: the session belongs to another process.
+
+        """
+        return Window(self, name)
+
+    def begin(self, name: str) -> Window:
+        """Begin a window that cannot be a `with` block; `end()` it, from any thread.
+
+        Raises:
+            StateError: not started; another process's session.
+
+        """
+        return self.window(name).__enter__()
+
+    def end(self, window: Window) -> None:
+        """End a window from `begin()`; its energy is `window.measurement`.
+
+        Raises:
+            StateError: it is not open.
+
+        """
+        window.__exit__(None, None, None)
+
+    def report(self) -> Report:
+        """Totals per window name: count, seconds, joules with bounds, with and without nested ones.
+
+        Of all windows that have ended; waits for the last of them, mostly one refresh of the
+        sensor, and never longer than a stalled one allows.
+
+        Raises:
+            StateError: the session belongs to another process.
+
+        """
+        channels = [channel for name in self._names for channel in self._channels[name]]
+        return from_ledger(self._native.report(), channels)
 
     def idle(self, seconds: str | float = 2.0) -> Baseline:
         """Measure the machine at rest for `measurement.net(baseline)`; returns after that time.

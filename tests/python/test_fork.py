@@ -182,3 +182,98 @@ def test_an_exception_through_a_session_stops_it() -> None:
         """
     )
     assert done.stdout == "False\n", done.stderr
+
+
+def test_windows_in_a_forked_child() -> None:
+    """The child is told; nothing of it reaches the parent, whose open windows go on."""
+    done = run(
+        """
+        import os, time, wattring as wr
+        s = wr.Session(sources="simulated").start()
+        w = s.window("w")
+        w.__enter__()
+        child = os.fork()
+        if child == 0:
+            for use in (lambda: s.window("x"), lambda: w.__enter__(), lambda: s.begin("x"),
+                        lambda: s.report(), lambda: w.measurement):
+                try:
+                    use()
+                    os._exit(1)
+                except wr.StateError as error:
+                    assert "belongs to process" in str(error), error
+            w.__exit__(None, None, None)  # begun before the fork: ends without a word
+            del w
+            with wr.Session(sources="simulated") as own, own.window("own") as mine:
+                time.sleep(0.01)
+            assert mine.measurement.energy_j["dram-0"] > 0
+            raise SystemExit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        w.__exit__(None, None, None)
+        report = s.report()
+        print(report.windows["w"].count, list(report.windows), report.open, report.dropped)
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "1 ['w'] 0 0\n"
+
+
+def test_forks_while_other_threads_open_windows() -> None:
+    done = run(
+        """
+        import os, threading, wattring as wr
+        with wr.Session("100us", "simulated") as s:
+            stop = threading.Event()
+            counts = [0, 0]
+            def work(i):
+                while not stop.is_set():
+                    with s.window("x"):
+                        counts[i] += 1
+            threads = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+            for t in threads:
+                t.start()
+            for _ in range(20):
+                child = os.fork()
+                if child == 0:
+                    try:
+                        s.window("x")
+                    except wr.StateError:
+                        with wr.Session(sources="simulated") as own, own.window("y"):
+                            pass
+                        os._exit(0 if own.report().windows["y"].count == 1 else 1)
+                    os._exit(2)
+                assert os.waitpid(child, 0)[1] == 0
+            stop.set()
+            for t in threads:
+                t.join()
+            report = s.report()
+            print(report.windows["x"].count + report.dropped == sum(counts), report.open)
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "True 0\n"
+
+
+@pytest.mark.parametrize(
+    "ending", ["pass", "raise SystemExit(0)", "s.stop()", "del s, w", "w.me = (s, w)"]
+)
+def test_exit_with_open_windows(ending: str) -> None:
+    done = run(
+        f"""
+        import threading, wattring as wr
+        s = wr.Session(sources="simulated").start()
+        class W: pass
+        w, v = W(), s.begin("x")
+        def work():
+            while True:
+                with s.window("y") as y:
+                    pass
+                y.measurement
+        for _ in range(2):
+            threading.Thread(target=work, daemon=True).start()
+        with v:
+            pass
+        {ending}
+        """
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""

@@ -142,6 +142,15 @@ std::int64_t patience_ns(const Channel& channel) noexcept {
   return 4 * (channel.refresh_ns > 0 ? channel.refresh_ns : 25'000'000);
 }
 
+std::uint64_t quantum_of(const Rows& rows, std::size_t index, const Channel& channel) {
+  std::uint64_t step_divisor = 0;
+  for_pairs(rows, index, [&](Pair pair) {
+    step_divisor =
+        std::gcd(step_divisor, rows.reading(pair.second, index) - rows.reading(pair.first, index));
+  });
+  return step_divisor > 0 ? std::min(step_divisor, channel.quantum) : channel.quantum;
+}
+
 Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std::int64_t t_ns,
                KnownClock* known) {
   std::uint64_t lower = 0;
@@ -149,7 +158,7 @@ Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std:
     lower = rows.reading(i, index);  // of a failed reading: the last good one, which holds as well
   }
 
-  std::uint64_t step_divisor = 0;  // of all steps seen: a multiple of the hardware's unit
+  const std::uint64_t quantum = quantum_of(rows, index, channel);
   double upper = infinite;
   std::int64_t still_until_ns = 0;  // newest of the readings after t, as long as none differs
   std::uint64_t still_value = 0;
@@ -169,15 +178,12 @@ Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std:
       }
       return;
     }
-    step_divisor = std::gcd(step_divisor, step);
     edges.add(edge_of(rows, index, channel, pair),
               is_quick(rows.t_end(pair.second) - rows.t_begin(pair.second), channel));
     if (!spoiled && upper == infinite && rows.t_begin(pair.first) >= t_ns) {
       upper = static_cast<double>(rows.reading(pair.second, index));
     }
   });
-  const std::uint64_t quantum =
-      step_divisor > 0 ? std::min(step_divisor, channel.quantum) : channel.quantum;
   Standing standing;
   if (upper != infinite) {
     upper += static_cast<double>(quantum);
@@ -220,18 +226,19 @@ bool KnownClock::look(const Rows& rows, std::size_t index, const Channel& channe
   if (is_fresh(newest_ns)) {
     return true;
   }
-  if (!clock && !may_search(newest_ns)) {
+  if (clock) {
+    return take(follow_clock(rows, index, quantum, *clock), newest_ns);
+  }
+  if (!may_search(newest_ns)) {
     return false;
   }
-  std::optional<UpdateClock> found;
-  if (clock) {
-    found = follow_clock(rows, index, quantum, *clock);
-  } else {
-    ClockFinder finder(rows, index, channel, quantum);
-    while (finder.step()) {
-    }
-    found = finder.result();
+  ClockFinder finder(rows, index, channel, quantum);
+  while (finder.step()) {
   }
+  return take(finder.result(), newest_ns);
+}
+
+bool KnownClock::take(const std::optional<UpdateClock>& found, std::int64_t newest_ns) {
   if (found) {
     clock = found;
     failures = 0;
@@ -261,7 +268,7 @@ std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels,
       slowest_ns = std::max(slowest_ns, patience_ns(channels[i]));
       if (known != nullptr && channels[i].kind == Kind::counter) {
         const KnownClock& clock = (*known)[i];
-        if (!clock.clock && clock.may_search(static_cast<std::int64_t>(last))) {
+        if (clock.may_search(static_cast<std::int64_t>(last))) {
           fewest = std::max<std::int64_t>(fewest, ClockFinder::most_rows / 2);
         } else if (!clock.is_fresh(t_ns)) {
           fewest = std::max<std::int64_t>(fewest, 128);

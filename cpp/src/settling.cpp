@@ -27,9 +27,10 @@ void add_marks(std::vector<MarkCounts>& to, std::uint64_t status, std::uint64_t 
 }  // namespace
 
 Settling::Settling(const Sampler& sampler)
-    : sampler_(sampler), tallies_(sampler.channels().size()), clocks_(sampler.channels().size()) {}
+    : sampler_(sampler), tallies_(sampler.channels().size()), clocks_(sampler) {}
 
-void Settling::follow() noexcept {
+void Settling::follow() {
+  clocks_.work();
   const Ring& ring = sampler_.ring();
   const std::uint64_t head = ring.head();
   while (followed_ < head) {
@@ -86,7 +87,7 @@ std::int64_t Settling::covered_until(std::int64_t t_ns, std::int64_t now_ns) {
 }
 
 std::vector<Standing> Settling::stand_at(std::int64_t t_ns) {
-  return stand(sampler_.ring(), sampler_.channels(), t_ns, &clocks_);
+  return stand(sampler_.ring(), sampler_.channels(), t_ns, &clocks_.clocks());
 }
 
 void Settling::count(std::uint64_t row) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "clock_keeper.hpp"
 #include "mark.hpp"
 #include "sampler.hpp"
 
@@ -20,8 +21,9 @@ class Settling {
  public:
   explicit Settling(const Sampler& sampler);
 
-  // Counts the marks in new rows; to be called often enough that none is overwritten before.
-  void follow() noexcept;
+  // Counts the marks in new rows, and works on the clocks; to be called about once a row, often
+  // enough that none is overwritten before.
+  void follow();
 
   // Marks up to this time can be settled: later rows say all about them that they will. The latest
   // possible time when no more rows are to be expected. `t_ns` is the oldest mark of interest.
@@ -56,7 +58,7 @@ class Settling {
   std::uint64_t followed_ = 0;  // rows whose marks are in tallies_
   std::vector<MarkCounts> tallies_;
   std::uint64_t gaps_ = 0;
-  std::vector<KnownClock> clocks_;
+  ClockKeeper clocks_;
   bool any_marked_ = false;     // once true always true, so that until then marks hold zeros
   std::uint64_t covering_ = 0;  // rows before this one have a covered begin
   std::int64_t covered_ns_ = 0;

@@ -30,6 +30,7 @@ CPP_FLOORS = [
         "mark",
         "ledger",
         "sampler",
+        "clock_keeper",
         "settling",
         "windows",
         "windows_drain",

@@ -35,6 +35,10 @@ TEST(ClockKeeper, FindsClocksInSlicesAndLeavesIdleCountersAlone) {
     EXPECT_GT(slices, 100) << "all at once";
     EXPECT_GE(dram.search_again_ns, now_ns()) << "not again for some seconds";
     EXPECT_FALSE(dram.clock);
+    for (int i = 0; i < 1000; ++i) {
+      keeper.work();
+    }
+    EXPECT_EQ(dram.failures, 1);
     if (package.clock) {
       EXPECT_NEAR(package.clock->period_ns, 976'000, 500);
       EXPECT_TRUE(package.is_fresh(package.found_ns + 10 * ms));

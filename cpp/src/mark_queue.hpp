@@ -28,7 +28,7 @@ struct QueuedMark {
   // glibc's and musl's handle is the address of the thread's own block of far more than 64 bytes,
   // so what is left of it after the shift still tells living threads apart.
   static std::uint64_t begin_word(std::uint32_t slot) noexcept {
-    const auto self = reinterpret_cast<std::uintptr_t>(reinterpret_cast<void*>(pthread_self()));
+    const auto self = reinterpret_cast<std::uintptr_t>(pthread_self());
     return ((static_cast<std::uint64_t>(self) >> 6 << slot_bits) | slot) & ~end_bit;
   }
 };

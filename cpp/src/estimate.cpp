@@ -229,7 +229,8 @@ bool KnownClock::look(const Rows& rows, std::size_t index, const Channel& channe
   if (clock) {
     return take(follow_clock(rows, index, quantum, *clock), newest_ns);
   }
-  if (!may_search(newest_ns)) {
+  // A young session has yet to take enough rows: that is no search which failed.
+  if (!may_search(newest_ns) || rows.size() < ClockFinder::fewest_rows) {
     return false;
   }
   ClockFinder finder(rows, index, channel, quantum);

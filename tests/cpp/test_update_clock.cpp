@@ -158,6 +158,16 @@ TEST(UpdateClock, RowsThatContradictItDateNothing) {
   EXPECT_TRUE(date_updates(made.view(), 0, 1, *clock).empty());
 }
 
+TEST(KnownClock, TooFewRowsAreNoFailedSearch) {
+  const auto made = simulation::run(simulation::constant(50).energy, {ms, refresh}, 1, 1200);
+  const std::size_t width = simulation::Rows::width;
+  KnownClock known;
+  EXPECT_FALSE(
+      known.look(Rows(std::span(made.words).first(100 * width), width), 0, made.channel, 1));
+  EXPECT_EQ(known.search_again_ns, 0);
+  EXPECT_TRUE(known.look(made.view(), 0, made.channel, 1)) << "as soon as there are enough";
+}
+
 TEST(KnownClock, IsNotSearchedForAgainAtOnce) {
   const auto made = simulation::run([](double) { return 0.0; }, {ms, ms}, 1, 1200);
   KnownClock known;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <vector>
 
@@ -11,6 +12,7 @@ struct Poll {
   double t_ns;     // middle of the sweep
   double half_ns;  // half of its length
   double value;    // ticks since the first poll
+  std::size_t row;
 };
 
 // A clock in the time of the polls.

@@ -2,9 +2,6 @@
 #include "estimate.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
-#include <numeric>
 #include <string>
 
 #include "clock.hpp"
@@ -13,195 +10,27 @@
 namespace wattring {
 namespace {
 
-constexpr double infinite = std::numeric_limits<double>::infinity();
-
-// A value that the counter took, and about when.
-struct Edge {
-  double t_ns;
-  std::uint64_t value;
-  double prior_seen_ns;  // when a reading last saw the value before
-};
-
-// Two readings of one channel, the second the next good one after the first.
-struct Pair {
-  std::size_t first;
-  std::size_t second;
-};
-
-// Calls f(pair) for each pair of successive good readings.
-template <typename F>
-void for_pairs(const Rows& rows, std::size_t index, F f) {
-  std::size_t last = rows.size();
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows.marks(i, index) & row::failed) {
-      continue;
+std::size_t row_after(const Rows& rows, std::int64_t t_ns) noexcept {
+  std::size_t low = 0;
+  std::size_t high = rows.size();
+  while (low < high) {
+    const std::size_t middle = low + (high - low) / 2;
+    if (rows.t_end(middle) <= t_ns) {
+      low = middle + 1;
+    } else {
+      high = middle;
     }
-    if (last < rows.size()) {
-      f(Pair{last, i});
-    }
-    last = i;
   }
-}
-
-// The instant of the last update before a reading that saw a new value: after the reading before
-// it, and no longer ago than one refresh.
-Edge edge_of(const Rows& rows, std::size_t index, const Channel& channel, Pair pair) {
-  const auto latest = static_cast<double>(rows.t_end(pair.second));
-  auto earliest = static_cast<double>(rows.t_begin(pair.first));
-  if (channel.refresh_ns > 0) {
-    earliest = std::max(earliest, static_cast<double>(rows.t_begin(pair.second)) -
-                                      static_cast<double>(channel.refresh_ns));
-  }
-  return {(earliest + latest) / 2, rows.reading(pair.second, index),
-          static_cast<double>(rows.t_begin(pair.first))};
-}
-
-double line(const Edge& a, const Edge& b, double t_ns) {
-  const double step = static_cast<double>(b.value) - static_cast<double>(a.value);
-  return static_cast<double>(a.value) + step * (t_ns - a.t_ns) / (b.t_ns - a.t_ns);
-}
-
-// Between two updates that changed the value. Where refreshes in between were seen to change
-// nothing, the counter had moved by less than its unit until the last of them, whatever it did
-// afterwards. What refreshes did while nobody looked (a stalled sampler, a long period) is unknown.
-double between(const Edge& a, const Edge& b, double refresh_ns, std::uint64_t quantum,
-               double t_ns) {
-  if (refresh_ns == 0) {
-    return line(a, b, t_ns);
-  }
-  const double refreshes = std::max(1.0, std::ceil((b.t_ns - b.prior_seen_ns) / refresh_ns));
-  const Edge last_still{b.t_ns - refreshes * refresh_ns, std::min(a.value + quantum, b.value), 0};
-  if (last_still.t_ns <= a.t_ns + refresh_ns / 2) {
-    return line(a, b, t_ns);
-  }
-  return t_ns < last_still.t_ns ? line(a, last_still, t_ns) : line(last_still, b, t_ns);
-}
-
-// Updates in the order of time, to be interpolated between.
-class Edges {
- public:
-  explicit Edges(const Edge& oldest) { edges_.push_back({oldest, true}); }
-  void add(const Edge& edge, bool quick) { edges_.push_back({edge, quick}); }
-
-  // Energy at t in ticks. Edges that are dated badly are left out, but for those with no good one
-  // behind them: which ones are used does not depend on t, so that energy never runs backwards.
-  double at(double t_ns, double refresh_ns, std::uint64_t quantum) const {
-    std::size_t last_quick = edges_.size() - 1;
-    while (last_quick > 0 && !edges_[last_quick].quick) {
-      --last_quick;
-    }
-    const Edge* before = &edges_.front().edge;
-    bool adjacent = true;
-    for (std::size_t i = 1; i < edges_.size(); ++i) {
-      const Edge& edge = edges_[i].edge;
-      if (!edges_[i].quick && i < last_quick) {
-        adjacent = false;
-      } else if (edge.t_ns <= t_ns) {
-        before = &edge;
-        adjacent = true;
-      } else if (edge.t_ns > before->t_ns) {
-        return between(*before, edge, adjacent ? refresh_ns : 0, quantum, t_ns);
-      }
-    }
-    return static_cast<double>(before->value);
-  }
-
- private:
-  struct Dated {
-    Edge edge;
-    bool quick;
-  };
-  std::vector<Dated> edges_;
-};
-
-// Energy at t in ticks, between dated updates; `plain` where there are none around it.
-double by_clock(const std::vector<DatedValue>& updates, double t_ns, double plain) {
-  const auto after = std::upper_bound(updates.begin(), updates.end(), t_ns,
-                                      [](double t, const DatedValue& u) { return t < u.t_ns; });
-  if (updates.empty()) {
-    return plain;
-  }
-  if (after == updates.begin()) {
-    return std::min(plain, static_cast<double>(after->value));
-  }
-  const DatedValue& a = *(after - 1);
-  if (after == updates.end()) {
-    return std::max(plain, static_cast<double>(a.value));
-  }
-  return static_cast<double>(a.value) +
-         static_cast<double>(after->value - a.value) * (t_ns - a.t_ns) / (after->t_ns - a.t_ns);
+  return low;
 }
 
 }  // namespace
 
-bool is_quick(std::int64_t sweep_ns, const Channel& channel) noexcept {
-  return sweep_ns <= (channel.refresh_ns > 0 ? channel.refresh_ns : 1'000'000) / 4;
-}
-
-std::int64_t patience_ns(const Channel& channel) noexcept {
-  return 4 * (channel.refresh_ns > 0 ? channel.refresh_ns : 25'000'000);
-}
-
-std::uint64_t quantum_of(const Rows& rows, std::size_t index, const Channel& channel) {
-  std::uint64_t step_divisor = 0;
-  for_pairs(rows, index, [&](Pair pair) {
-    step_divisor =
-        std::gcd(step_divisor, rows.reading(pair.second, index) - rows.reading(pair.first, index));
-  });
-  return step_divisor > 0 ? std::min(step_divisor, channel.quantum) : channel.quantum;
-}
-
 Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std::int64_t t_ns,
                KnownClock* known) {
-  std::uint64_t lower = 0;
-  for (std::size_t i = 0; i < rows.size() && rows.t_end(i) <= t_ns; ++i) {
-    lower = rows.reading(i, index);  // of a failed reading: the last good one, which holds as well
-  }
-
   const std::uint64_t quantum = quantum_of(rows, index, channel);
-  double upper = infinite;
-  std::int64_t still_until_ns = 0;  // newest of the readings after t, as long as none differs
-  std::uint64_t still_value = 0;
-  bool spoiled = false;  // by a reset, or a stall that may hide a wrap, before anything was proven
-  Edges edges(
-      {static_cast<double>(rows.t_begin(0) + rows.t_end(0)) / 2, rows.reading(0, index), 0});
-  for_pairs(rows, index, [&](Pair pair) {
-    if (rows.t_end(pair.second) > t_ns &&
-        (rows.marks(pair.second, index) & (row::reset | row::ambiguous)) != 0) {
-      spoiled = true;  // from here on readings lack an unknown amount
-    }
-    const std::uint64_t step = rows.reading(pair.second, index) - rows.reading(pair.first, index);
-    if (step == 0) {
-      if (!spoiled && rows.t_begin(pair.first) >= t_ns) {
-        still_until_ns = rows.t_begin(pair.second);
-        still_value = rows.reading(pair.second, index);
-      }
-      return;
-    }
-    edges.add(edge_of(rows, index, channel, pair),
-              is_quick(rows.t_end(pair.second) - rows.t_begin(pair.second), channel));
-    if (!spoiled && upper == infinite && rows.t_begin(pair.first) >= t_ns) {
-      upper = static_cast<double>(rows.reading(pair.second, index));
-    }
-  });
-  Standing standing;
-  if (upper != infinite) {
-    upper += static_cast<double>(quantum);
-  } else if (still_until_ns - t_ns > patience_ns(channel)) {
-    upper = static_cast<double>(still_value + quantum);
-    standing.still = true;
-  }
-
-  double value =
-      edges.at(static_cast<double>(t_ns), static_cast<double>(channel.refresh_ns), quantum);
-  if (known != nullptr && known->look(rows, index, channel, quantum)) {
-    value = by_clock(date_updates(rows, index, quantum, *known->clock),
-                     static_cast<double>(t_ns - rows.t_begin(0)), value);
-  }
-  standing.lower_j = static_cast<double>(lower) * channel.scale;
-  standing.upper_j = upper * channel.scale;
-  standing.value_j = std::clamp(value * channel.scale, standing.lower_j, standing.upper_j);
-  return standing;
+  const Curve curve(rows, index, channel, quantum, date_rows(rows, index, channel, quantum, known));
+  return curve.at(t_ns, row_after(rows, t_ns));
 }
 
 std::uint64_t row_after(const Ring& ring, std::int64_t t_ns) noexcept {
@@ -218,37 +47,6 @@ std::uint64_t row_after(const Ring& ring, std::int64_t t_ns) noexcept {
     }
   }
   return low;
-}
-
-bool KnownClock::look(const Rows& rows, std::size_t index, const Channel& channel,
-                      std::uint64_t quantum) {
-  const std::int64_t newest_ns = rows.t_end(rows.size() - 1);
-  if (is_fresh(newest_ns)) {
-    return true;
-  }
-  if (clock) {
-    return take(follow_clock(rows, index, quantum, *clock), newest_ns);
-  }
-  // A young session has yet to take enough rows: that is no search which failed.
-  if (!may_search(newest_ns) || rows.size() < ClockFinder::fewest_rows) {
-    return false;
-  }
-  ClockFinder finder(rows, index, channel, quantum);
-  while (finder.step()) {
-  }
-  return take(finder.result(), newest_ns);
-}
-
-bool KnownClock::take(const std::optional<UpdateClock>& found, std::int64_t newest_ns) {
-  if (found) {
-    clock = found;
-    failures = 0;
-    found_ns = newest_ns;
-  } else if (++failures >= most_failures || !clock) {
-    clock.reset();
-    search_again_ns = newest_ns + search_pause_ns;
-  }
-  return found.has_value();
 }
 
 std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels, std::int64_t t_ns,

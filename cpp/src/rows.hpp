@@ -24,7 +24,16 @@ class Rows {
     return words_[i * width_ + row::first_reading + channel];
   }
   std::uint64_t marks(std::size_t i, std::size_t channel) const noexcept {
-    return row::marks_of(words_[i * width_ + row::status_word], channel);
+    return row::marks_of(status(i), channel);
+  }
+  std::uint64_t status(std::size_t i) const noexcept {
+    return words_[i * width_ + row::status_word];
+  }
+  const std::uint64_t* address(std::size_t i) const noexcept { return words_.data() + i * width_; }
+  std::size_t row_bytes() const noexcept { return width_ * sizeof(std::uint64_t); }
+  // The rows from the first to before the last.
+  Rows part(std::size_t first, std::size_t last) const noexcept {
+    return {words_.subspan(first * width_, (last - first) * width_), width_};
   }
 
  private:

@@ -16,7 +16,7 @@ std::vector<Poll> polls_of(const Rows& rows, std::size_t index) {
       const auto begin_ns = static_cast<double>(rows.t_begin(i) - rows.t_begin(0));
       const auto end_ns = static_cast<double>(rows.t_end(i) - rows.t_begin(0));
       polls.push_back({(begin_ns + end_ns) / 2, (end_ns - begin_ns) / 2,
-                       static_cast<double>(rows.reading(i, index) - rows.reading(0, index))});
+                       static_cast<double>(rows.reading(i, index) - rows.reading(0, index)), i});
     }
   }
   return polls;
@@ -85,7 +85,7 @@ class Reader {
 
  private:
   static constexpr std::size_t reach = 8;
-  static constexpr double most_updates = 4;
+  static constexpr double most_updates = 8;
   static constexpr double tolerance = 0.3;
 
   std::span<const Poll> polls_;
@@ -289,8 +289,8 @@ std::vector<DatedValue> date_updates(const Rows& rows, std::size_t index, std::u
       k = sighting->saw == Sighting::Saw::yes ? sighting->k : sighting->k - 1;
     }
     if (k > last_k) {
-      dated.push_back(
-          {guess.time_of(k), rows.reading(0, index) + static_cast<std::uint64_t>(poll.value)});
+      dated.push_back({guess.time_of(k),
+                       rows.reading(0, index) + static_cast<std::uint64_t>(poll.value), poll.row});
     } else if (k < last_k || poll.value != last_value) {
       ++contradictions;
     }

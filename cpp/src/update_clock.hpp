@@ -24,6 +24,7 @@ struct UpdateClock {
 struct DatedValue {
   double t_ns;  // after the first row's t_begin
   std::uint64_t value;
+  std::size_t row;  // that shows it
 };
 
 // Finds the clock of one channel's updates from half a thousand rows or more. That takes some

@@ -28,6 +28,7 @@ void Windows::attach(const Sampler& sampler) {
 Windows::SlotId Windows::open_slot(std::string_view name) {
   const std::lock_guard lock(naming_);
   if (!queue_) {
+    log_.open();
     queue_ = std::make_unique<MarkQueue>();
     if (accepting_) {
       queue_->open();
@@ -149,6 +150,21 @@ Settled Windows::wait(SlotId slot, std::uint64_t ticket, std::uint64_t place) {
     }
     sleep_for(slice_ns());
   }
+}
+
+std::vector<Windows::Ended> Windows::ended(std::uint64_t& cursor, std::uint64_t& lost) {
+  std::vector<WindowLog::Entry> entries;
+  {
+    const std::lock_guard lock(working_);
+    entries = log_.read(cursor, lost);
+  }
+  std::vector<Ended> found;
+  found.reserve(entries.size());
+  const std::lock_guard lock(naming_);
+  for (const WindowLog::Entry& entry : entries) {
+    found.push_back({texts_[entry.name], entry.t_begin_ns, entry.t_end_ns});
+  }
+  return found;
 }
 
 WindowReport Windows::report() {

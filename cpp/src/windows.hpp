@@ -15,6 +15,7 @@
 #include "ledger.hpp"
 #include "mark_queue.hpp"
 #include "settling.hpp"
+#include "window_log.hpp"
 
 namespace wattring {
 
@@ -76,6 +77,15 @@ class Windows final : public RowFollower {
   Settled wait(SlotId slot, std::uint64_t ticket, std::uint64_t place);
   // Everything that ended before this call, which waits until it is settled.
   WindowReport report();
+
+  // A window that ended, in the order in which they were settled.
+  struct Ended {
+    std::string name;
+    std::int64_t t_begin_ns;
+    std::int64_t t_end_ns;
+  };
+  // Those from `cursor` on that there still are; how many had been overwritten is added to `lost`.
+  std::vector<Ended> ended(std::uint64_t& cursor, std::uint64_t& lost);
 
   std::uint64_t dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
 
@@ -154,6 +164,7 @@ class Windows final : public RowFollower {
   std::uint64_t place_ = 0;  // of the next mark to settle
   std::vector<Settling> settlings_;
   Ledger ledger_;
+  WindowLog log_;
   std::deque<Record> records_;
   std::vector<Record*> free_records_;
   std::uint64_t open_ = 0;

@@ -103,6 +103,7 @@ void Windows::end_record(Record& record, std::int64_t t_ns, bool exact, State st
     const bool is_inside = record.outer != nullptr && record.outer->ticket == record.outer_ticket;
     ledger_.add(entry, record.from, record.to, record.nested,
                 is_inside ? &record.outer->nested : nullptr);
+    log_.add({record.from.t_ns, t_ns, slot.name});
   } else {
     ++(record.state == State::lost ? entry.lost : entry.cut_off);
   }

@@ -14,5 +14,6 @@ void raise(const Error& error);
 // Environment, Channel, Skipped, Session and the functions beside them.
 void register_session(pybind11::module_& module);
 void register_window(pybind11::module_& module);
+void register_timeline(pybind11::module_& module);
 
 }  // namespace wattring::python

@@ -14,4 +14,5 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
   wattring::python::register_errors();
   wattring::python::register_session(module);
   wattring::python::register_window(module);
+  wattring::python::register_timeline(module);
 }

@@ -130,6 +130,17 @@ py::dict report_of(Session& session) {
   return d;
 }
 
+// ([(name, t_begin_ns, t_end_ns), …], next cursor, windows lost).
+py::tuple ended_windows(Session& session, std::uint64_t cursor) {
+  std::uint64_t lost = 0;
+  const auto ended = without_gil([&] { return session.windows().ended(cursor, lost); });
+  py::list found;
+  for (const Windows::Ended& window : ended) {
+    found.append(py::make_tuple(window.name, window.t_begin_ns, window.t_end_ns));
+  }
+  return py::make_tuple(found, cursor, lost);
+}
+
 std::pair<std::vector<Channel>, std::vector<Skipped>> probe(const Environment& env,
                                                             const std::string& name) {
   Selection selection = without_gil([&] { return open_sources(env, {name}); });
@@ -163,6 +174,23 @@ void register_values(py::module_& module) {
       "One column of a source: name, device (whose energy it is), kind, scale (joules "
       "per tick), refresh_ns, wrap_s at max_power_w, parent (the channel that already "
       "contains this energy), note (what the sensor adds to the bounds).")
+      .def(py::init([](std::string name, std::string device, std::string note, std::string parent,
+                       const std::string& kind, double scale, std::uint64_t modulus,
+                       std::uint64_t quantum, std::int64_t refresh_ns, double max_power_w) {
+             return Channel{std::move(name),
+                            std::move(device),
+                            std::move(note),
+                            std::move(parent),
+                            kind == "gauge" ? Kind::gauge : Kind::counter,
+                            scale,
+                            modulus,
+                            quantum,
+                            refresh_ns,
+                            max_power_w};
+           }),
+           py::kw_only(), py::arg("name"), py::arg("device"), py::arg("note"), py::arg("parent"),
+           py::arg("kind"), py::arg("scale"), py::arg("modulus"), py::arg("quantum"),
+           py::arg("refresh_ns"), py::arg("max_power_w"))
       .def_readonly("name", &Channel::name)
       .def_readonly("device", &Channel::device)
       .def_readonly("note", &Channel::note)
@@ -237,6 +265,7 @@ void register_session(py::module_& module) {
            })
       .def("stats", &stats_of)
       .def("report", &report_of)
+      .def("ended_windows", &ended_windows, py::arg("cursor"))
       .def(
           "mark",
           [](const Session& session, std::int64_t t_ns) {

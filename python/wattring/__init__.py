@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wattring._core import Channel, Environment, Skipped
     from wattring.baseline import Baseline, Net
     from wattring.discovery import SourceInfo, sources
+    from wattring.energies import Energies
     from wattring.errors import (
         AbsentError,
         DeniedError,
@@ -32,8 +33,10 @@ if TYPE_CHECKING:
     )
     from wattring.measurement import Measurement
     from wattring.measuring import Measured, measure, measured
+    from wattring.recording import Recording
     from wattring.report import Report
     from wattring.session import Reader, Session
+    from wattring.trace import Trace, load
     from wattring.window import Window
 
 __all__ = [
@@ -41,6 +44,7 @@ __all__ = [
     "Baseline",
     "Channel",
     "DeniedError",
+    "Energies",
     "Environment",
     "InvalidError",
     "IoError",
@@ -48,15 +52,18 @@ __all__ = [
     "Measurement",
     "Net",
     "Reader",
+    "Recording",
     "Report",
     "Session",
     "Skipped",
     "SourceInfo",
     "StateError",
+    "Trace",
     "UnsupportedError",
     "WattringError",
     "Window",
     "__version__",
+    "load",
     "measure",
     "measured",
     "now_ns",
@@ -68,16 +75,20 @@ __all__ = [
 _HOME = {
     "Baseline": "baseline",
     "Channel": "_core",
+    "Energies": "energies",
     "Environment": "_core",
     "Measured": "measuring",
     "Measurement": "measurement",
     "Net": "baseline",
     "Reader": "session",
+    "Recording": "recording",
     "Report": "report",
     "Session": "session",
     "Skipped": "_core",
     "SourceInfo": "discovery",
+    "Trace": "trace",
     "Window": "window",
+    "load": "trace",
     "measure": "measuring",
     "measured": "measuring",
     "sources": "discovery",

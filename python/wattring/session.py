@@ -15,6 +15,7 @@ from wattring.report import Report, from_ledger
 from wattring.window import Window
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Sequence
     from types import TracebackType
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from wattring._core import Channel, Environment, Mark, SamplerStats, Skipped
+    from wattring.recording import Recording
+    from wattring.trace import Trace
 
 
 class Session:
@@ -213,18 +216,51 @@ class Session:
         spread_w = power_spread_w([self.between(*pair) for pair in itertools.pairwise(marks)])
         return Baseline(self.between(marks[0], marks[-1]), spread_w, parts)
 
+    def trace(self) -> Trace:
+        """Give all samples that the rings hold, and the windows that ended in their time.
+
+        For a record that is longer than the rings, `record()`. Waits until the moment of the call
+        is covered, mostly one refresh of the sensor.
+
+        Raises:
+            StateError: not started; another process's session.
+
+        """
+        from wattring.trace import in_memory
+
+        self._cover()
+        ended, _, lost = self._native.ended_windows(0)
+        rows = {source: self.samples(source) for source in self._names}
+        return in_memory(self._header(), rows, ended, lost)
+
+    def record(self, path: str | os.PathLike[str], every_s: float = 1.0) -> Recording:
+        """Write samples and windows to a .npz file while they come, a part every so often.
+
+        Begins with the samples that the rings hold. Use it in `with`, or `close()` it before the
+        session stops. `wattring.load(path)` gives the Trace, also of a recording that was killed.
+
+        Raises:
+            InvalidError: another ending than .npz.
+            StateError: not started; another process's session.
+            OSError: the file can't be written.
+
+        """
+        from wattring.recording import Recording
+
+        self._native.mark(_core.now_ns())
+        return Recording(self, path, every_s)
+
     def dtype(self, source: str) -> np.dtype[np.void]:
         """Type of a row: t_begin_ns, t_end_ns (int64), status, then one uint64 per channel.
 
         A counter's column is cumulative since its first reading, in ticks of `channel.scale`
         joules.
         """
-        import numpy as np
+        from wattring.trace_content import row_dtype
 
         if source not in self._dtypes:
-            fields: list[Any] = [("t_begin_ns", "i8"), ("t_end_ns", "i8"), ("status", "u8")]
-            fields += [(channel.name, "u8") for channel in self._channels[self._named(source)]]
-            self._dtypes[source] = np.dtype(fields)
+            channels = self._channels[self._named(source)]
+            self._dtypes[source] = row_dtype(channel.name for channel in channels)
         return self._dtypes[source]
 
     def samples(self, source: str) -> npt.NDArray[np.void]:
@@ -249,6 +285,22 @@ class Session:
         """
         index = self._names.index(self._named(source))
         return self._native.view_rows(index, self.dtype(source))
+
+    def _cover(self) -> None:
+        """Wait until the samples, and the windows that have ended, are settled up to now."""
+        self.mark()
+        self._native.report()
+
+    def _header(self) -> dict[str, Any]:
+        from wattring.provenance import describe
+        from wattring.trace_content import FORMAT
+
+        return {"format": FORMAT, **describe(self._period_ns, self._channels, self.skipped)}
+
+    def _ring_seconds(self) -> float:
+        """Time in which the smallest ring goes round."""
+        capacity = min(self._native.capacity(i) for i in range(len(self._names)))
+        return capacity * self._period_ns * 1e-9
 
     def _read(self, source: str, cursor: int) -> tuple[npt.NDArray[np.void], int, int]:
         index = self._names.index(self._named(source))

@@ -57,15 +57,20 @@ Rows run(const Energy& energy, Timing timing, unsigned seed, int polls) {
       timing.stated_refresh_ns > 0 ? timing.stated_refresh_ns : timing.refresh_ns;
   const auto updated = [&](std::int64_t k) {
     const auto hash = static_cast<std::uint64_t>(k) * 0x9E3779B97F4A7C15U + seed;
-    return k * timing.refresh_ns + static_cast<std::int64_t>(hash >> 40) % (timing.refresh_ns / 50);
+    return k * timing.refresh_ns +
+           (timing.undisturbed ? 0
+                               : static_cast<std::int64_t>(hash >> 40) % (timing.refresh_ns / 50));
   };
   std::uint64_t base = 0;
   std::uint64_t held = 0;
   std::int64_t last_end = 0;
   for (int i = 0; i < polls; ++i) {
-    const bool late = uniform(random) < 0.02;
-    const bool interrupted = uniform(random) < 0.02;
-    const std::int64_t begin = 10 * ms + i * timing.period_ns + up_to(late ? 5e6 : 3e4);
+    const bool late = uniform(random) < 0.02 && !timing.undisturbed;
+    const bool interrupted = uniform(random) < 0.02 && !timing.undisturbed;
+    const std::int64_t begin = 10 * ms + i * timing.period_ns +
+                               up_to(late                 ? 5e6
+                                     : timing.undisturbed ? 4e3
+                                                          : 3e4);
     if (begin <= last_end) {
       continue;  // the one before has taken this one's place
     }
@@ -82,7 +87,7 @@ Rows run(const Energy& energy, Timing timing, unsigned seed, int polls) {
       base = value;
       made.base_j = static_cast<double>(base) * unit_j;
     }
-    const bool failed = !first && uniform(random) < 0.03;
+    const bool failed = !first && uniform(random) < 0.03 && !timing.undisturbed;
     held = failed ? held : value - base;
     made.words.insert(made.words.end(),
                       {static_cast<std::uint64_t>(begin), static_cast<std::uint64_t>(last_end),

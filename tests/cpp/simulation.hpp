@@ -29,6 +29,8 @@ struct Timing {
   std::int64_t refresh_ns = 976'000;
   // What the channel says of its refresh, where that differs.
   std::int64_t stated_refresh_ns = 0;
+  // Polls come on time, updates too, and nothing fails.
+  bool undisturbed = false;
 };
 const std::vector<Timing>& timings();
 

@@ -75,6 +75,23 @@ TEST(UpdateClock, AKnownOneIsCarriedOnByAFewRows) {
   }
 }
 
+// Polls that come on time slide past the updates by the same small step each, so that several in a
+// row lie too near to one to be placed by the clock.
+TEST(UpdateClock, IsCarriedOnWhenNothingDisturbsThePolls) {
+  for (const std::int64_t period : {ms, ms - 3 * us, ms + 4 * us}) {
+    const simulation::Timing timing{period, 976'000, ms, true};
+    const auto made = simulation::run(square().energy, timing, 1, 5000);
+    auto clock = clock_of(made, 0, 640);
+    ASSERT_TRUE(clock) << period;
+    for (std::size_t first = 192; first + 384 < 5000; first += 256) {
+      clock = clock_of(made, first, 384, clock);
+      ASSERT_TRUE(clock) << period << ' ' << first;
+      const double off = static_cast<double>(clock->phase_ns) / 976'000;
+      ASSERT_LT(std::abs(off - std::round(off)) * 976'000, 15'000) << period << ' ' << first;
+    }
+  }
+}
+
 TEST(UpdateClock, OfAKnownPeriodThePhaseIsFoundFarAway) {
   const auto made = simulation::run(square().energy, {ms, refresh}, 3, 20'000);
   const auto clock = clock_of(made, 100, 1024);

@@ -40,6 +40,7 @@ STALLED = """
         t1 = wr.now_ns()
         measured = session.energy(t0, t1)
         rows = session.samples(sys.argv[1])
+        power = session.trace().power("package-0")
         stats = session.stats[sys.argv[1]]
     gaps = rows["t_begin_ns"][1:] - rows["t_end_ns"][:-1]
     at = int(gaps.argmax()) + 1
@@ -51,6 +52,9 @@ STALLED = """
         "gaps_marked": int(((rows["status"] & 8) != 0).sum()),
         "step": int(rows["package-0"][at] - rows["package-0"][at - 1]),
         "missed": stats["missed"],
+        "power_w": power["power_w"].tolist(),
+        "power_gaps": power["gap"].tolist(),
+        "seconds": ((power["t_end_ns"] - power["t_begin_ns"]) * 1e-9).tolist(),
     }))
 """
 
@@ -95,6 +99,10 @@ def test_16_a_stall_is_no_spike(machine: FakeMachine, perf: FakePerf) -> None:
     begin, end = found["around"]
     # The register is up to one update old at either end.
     assert found["step"] * 2.0**-32 == pytest.approx(true_j("const:50", begin, end), abs=0.15)
+    longest = found["seconds"].index(max(found["seconds"]))
+    assert found["power_gaps"][longest]
+    assert found["power_w"][longest] == pytest.approx(50, rel=0.02)
+    assert max(found["power_w"]) < 80, "double power behind it, or at the first row"
     low, high = found["measured"]["bounds_j"]["package-0"]
     window = (found["measured"]["t_begin_ns"], found["measured"]["t_end_ns"])
     assert low <= true_j("const:50", *window) <= high

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wattring import __version__, _core
+from wattring import _core
 from wattring.measurement import format_joules
+from wattring.provenance import cpuinfo as cpuinfo
+from wattring.provenance import machine as machine
 
 if TYPE_CHECKING:
     from wattring.session import Session
@@ -60,26 +60,6 @@ def dump(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
 
 
-def machine() -> dict[str, str]:
-    """Describe this machine: what a figure needs to be understood elsewhere."""
-    models = [
-        line.partition(":")[2].strip()
-        for line in cpuinfo().splitlines()
-        if line.startswith("model name")
-    ]
-    return {
-        "cpu": models[0] if models else platform.machine(),
-        "kernel": platform.release(),
-        "wattring": __version__,
-    }
-
-
-def cpuinfo() -> str:
-    """Read what the kernel says of the processor; empty where it says nothing."""
-    path = Path("/proc/cpuinfo")
-    return path.read_text(errors="replace") if path.exists() else ""
-
-
 def between(bounds: tuple[float, float]) -> str:
     """Bounds as text."""
     return f"({format_joules(bounds[0])} … {format_joules(bounds[1])})"
@@ -127,17 +107,3 @@ def sampling_lines(stats: dict[str, dict[str, Any]], session: Session) -> list[s
         described = "; ".join(f"{f'{s.source} {s.channel}'.strip()} ({s.code})" for s in left_out)
         lines.append(f"not used: {described}; `wattring doctor` says why")
     return lines
-
-
-def skipped_list(session: Session) -> list[dict[str, str]]:
-    """`session.skipped` for JSON."""
-    return [
-        {
-            "source": s.source,
-            "channel": s.channel,
-            "code": s.code,
-            "reason": s.reason,
-            "remedy": s.remedy,
-        }
-        for s in session.skipped
-    ]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wattring import __version__
 from wattring.cli import common, output
 from wattring.measurement import format_joules
+from wattring.provenance import describe_skipped
 
 if TYPE_CHECKING:
     from wattring.measurement import Measurement
@@ -55,7 +56,7 @@ class Report:
             "gone": [source for source, stats in self.stats.items() if stats["gone"]],
             "period_ns": self.period_ns,
             "stats": self.stats,
-            "skipped": common.skipped_list(self.session),
+            "skipped": describe_skipped(self.session.skipped),
             "machine": common.machine(),
         }
 

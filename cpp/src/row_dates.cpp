@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "row_dates.hpp"
+
+#include <cmath>
+#include <numeric>
+
+namespace wattring {
+namespace {
+
+// Between the reading before and the one that saw the update, and no longer ago than one refresh.
+RowDate date_between(const Rows& rows, const Channel& channel, Pair pair) {
+  std::int64_t earliest = rows.t_begin(pair.first);
+  if (channel.refresh_ns > 0) {
+    earliest = std::max(earliest, rows.t_begin(pair.second) - channel.refresh_ns);
+  }
+  const std::int64_t latest = rows.t_end(pair.second);
+  return {rows.t_begin(pair.second) - (earliest + (latest - earliest) / 2), false};
+}
+
+// Puts the clock's dates in the place of the others, as far as they reach.
+void date_by_clock(const Rows& rows, std::size_t index, const std::vector<DatedValue>& updates,
+                   std::vector<RowDate>& dates) {
+  if (updates.empty()) {
+    return;
+  }
+  const std::int64_t origin_ns = rows.t_begin(0);
+  const auto instant = [&](const DatedValue& update) {
+    return origin_ns + static_cast<std::int64_t>(std::llround(update.t_ns));
+  };
+  const DatedValue& first = updates.front();
+  const DatedValue& last = updates.back();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::int64_t t_ns = rows.t_begin(i) - dates[i].age_ns();
+    const bool stays =
+        i < first.row ? t_ns < instant(first)
+                      : i > last.row && t_ns > instant(last) && rows.reading(i, index) > last.value;
+    if (!stays) {
+      dates[i] = {};
+    }
+  }
+  for (const DatedValue& update : updates) {
+    dates[update.row] = {rows.t_begin(update.row) - instant(update), true};
+  }
+}
+
+}  // namespace
+
+bool is_quick(std::int64_t sweep_ns, const Channel& channel) noexcept {
+  return sweep_ns <= (channel.refresh_ns > 0 ? channel.refresh_ns : 1'000'000) / 4;
+}
+
+std::uint64_t quantum_of(const Rows& rows, std::size_t index, const Channel& channel) {
+  std::uint64_t step_divisor = 0;
+  for_pairs(rows, index, [&](Pair pair) {
+    const std::uint64_t step = rows.reading(pair.second, index) - rows.reading(pair.first, index);
+    // Mostly it divides; a division is a fifth of a gcd.
+    if (step_divisor == 0 || step % step_divisor != 0) {
+      step_divisor = std::gcd(step_divisor, step);
+    }
+  });
+  return step_divisor > 0 ? std::min(step_divisor, channel.quantum) : channel.quantum;
+}
+
+std::vector<RowDate> date_rows(const Rows& rows, std::size_t index, const Channel& channel,
+                               std::uint64_t quantum, KnownClock* known) {
+  std::vector<RowDate> dates(rows.size());
+  if (dates.empty()) {
+    return dates;
+  }
+  // Dates that an interrupted sweep gives are left out, but for those with no good one behind them:
+  // which ones are used does not depend on the time asked for, so that energy never runs backwards.
+  std::vector<std::size_t> slow;
+  for_pairs(rows, index, [&](Pair pair) {
+    if (rows.reading(pair.second, index) == rows.reading(pair.first, index)) {
+      return;
+    }
+    dates[pair.second] = date_between(rows, channel, pair);
+    if (!is_quick(rows.t_end(pair.second) - rows.t_begin(pair.second), channel)) {
+      slow.push_back(pair.second);
+      return;
+    }
+    for (const std::size_t row : slow) {
+      dates[row] = {};
+    }
+    slow.clear();
+  });
+  dates[0] = {(rows.t_begin(0) - rows.t_end(0)) / 2, false};
+  if (known != nullptr && known->look(rows, index, channel, quantum)) {
+    date_by_clock(rows, index, date_updates(rows, index, quantum, *known->clock), dates);
+  }
+  return dates;
+}
+
+}  // namespace wattring

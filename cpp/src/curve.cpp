@@ -166,14 +166,20 @@ std::optional<Knot> Curve::last_still(std::size_t a, std::size_t b) const noexce
   return Knot{t_ns, std::min(value + quantum_, rows_.reading(b, index_)), b};
 }
 
+// How far a date may be off.
+std::int64_t Curve::doubt_ns(std::size_t row) const noexcept {
+  return dates_[row].is_by_clock() ? 0 : rows_.t_end(row) - time_of(row);
+}
+
 std::vector<Knot> Curve::knots() const {
   std::vector<Knot> found;
   std::size_t a = dated_.size();
   // The first row is dated without an update unless a clock tells.
   const std::size_t first = dates_.empty() || dates_[0].is_by_clock() ? 0 : 1;
   for (std::size_t b = dated_.next(first); b < dated_.size(); b = dated_.next(b + 1)) {
-    // Not where clocks that were found apart from one another disagree by a hair.
-    if (a < dated_.size() && time_of(b) <= time_of(a)) {
+    // Not so close to the one before that the slope between them would say more about how they are
+    // dated than about the power; clocks found apart from one another may disagree by a hair.
+    if (a < dated_.size() && time_of(b) - time_of(a) <= 8 * std::max(doubt_ns(a), doubt_ns(b))) {
       continue;
     }
     if (a < dated_.size()) {

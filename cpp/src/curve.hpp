@@ -72,7 +72,8 @@ class Curve {
     turns_.fetch(after);
   }
 
-  // Every update between which the value runs along a line, in the order of time.
+  // The updates between which the value runs along a line, in the order of time; of those that are
+  // dated badly only some, far enough from one another for the slope between them to be right.
   std::vector<Knot> knots() const;
 
  private:
@@ -80,6 +81,7 @@ class Curve {
     return rows_.t_begin(row) - dates_[row].age_ns();
   }
   std::size_t last_good_before(std::size_t row) const noexcept;
+  std::int64_t doubt_ns(std::size_t row) const noexcept;
   double value_at(std::int64_t t_ns, std::size_t after) const noexcept;
   std::optional<Knot> last_still(std::size_t a, std::size_t b) const noexcept;
 

@@ -46,6 +46,8 @@ class Recording:
                 f"a recording can't be written to {path.name}: unknown ending {path.suffix!r}",
                 "record to .npz, and save() what load() gives as .parquet or .arrow",
             )
+        if not every_s > 0:
+            raise InvalidError(f"a part can't be written every {every_s} s", "give some seconds")
         self.rows = 0
         self.windows = 0
         self._session = session
@@ -111,6 +113,7 @@ class Recording:
                 if self._error is None:
                     self._writer.close(self._tail())
             finally:
+                self._writer.abandon()
                 self._file.close()
         if self._error is not None:
             raise self._error

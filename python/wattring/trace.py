@@ -106,8 +106,8 @@ class Trace:
     def energy(self, channel: str) -> npt.NDArray[np.void]:
         """Energy of a counter since the first sample, at the instants at which it was updated.
 
-        Between two of them it is taken to run along a line; a counter that never moved has none. Structured array of shape (n,): t_ns
-        (int64, CLOCK_MONOTONIC), energy_j (float64).
+        Between two of them it is taken to run along a line; a counter that never moved has none.
+        Structured array of shape (n,): t_ns (int64, CLOCK_MONOTONIC), energy_j (float64).
 
         Raises:
             InvalidError: no such counter.

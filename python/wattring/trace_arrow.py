@@ -7,6 +7,7 @@ schema's metadata under "wattring"; docs/traces.md describes the columns.
 from __future__ import annotations
 
 import json
+import zlib
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from wattring.trace_content import (
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy.typing as npt
     import pyarrow as pa
 
 KEY = b"wattring"
@@ -55,7 +57,7 @@ def table_of(content: Content) -> pa.Table:
             ("status", arrow.uint64()),
             *((name, arrow.uint64()) for name in names),
         ],
-        {KEY: json.dumps({**content.header, "lost": content.lost, "notes": content.notes})},
+        {KEY: json.dumps(_document(content))},
     )
     tables = []
     for source, rows in content.rows.items():
@@ -67,6 +69,26 @@ def table_of(content: Content) -> pa.Table:
     columns["window"] = arrow.array(windows["name"].tolist(), arrow.string()).dictionary_encode()
     tables.append(_table(arrow, schema, columns, len(windows)))
     return arrow.concat_tables(tables).unify_dictionaries()
+
+
+def _document(content: Content) -> dict[str, Any]:
+    return {
+        **content.header,
+        "lost": content.lost,
+        "notes": content.notes,
+        # Arrow checks nothing by itself.
+        "crc32": {source: _crc(rows) for source, rows in content.rows.items()},
+        "windows": _windows_crc(content.windows),
+    }
+
+
+def _crc(rows: npt.NDArray[np.void]) -> int:
+    return zlib.crc32(rows.view(np.uint8).data)
+
+
+def _windows_crc(windows: npt.NDArray[np.void]) -> int:
+    """Checksum of windows, however wide their names are stored."""
+    return zlib.crc32(json.dumps(windows.tolist()).encode())
 
 
 def _arrays(arrow: Any, rows: Any, names: Iterable[str]) -> dict[str, Any]:
@@ -121,6 +143,7 @@ def read(file: IO[bytes], *, parquet: bool) -> Content:
         raise refuse("it has no header")
     header = header_of(text.decode(errors="replace"))
     tail = tail_of(text.decode(errors="replace"))
+    sums = header.pop("crc32", None), header.pop("windows", None)
     header = {key: value for key, value in header.items() if key not in ("lost", "notes")}
     try:
         rows = {
@@ -130,6 +153,8 @@ def read(file: IO[bytes], *, parquet: bool) -> Content:
         windows = _windows(arrow, table)
     except (KeyError, TypeError, ValueError, arrow.ArrowException) as error:
         raise refuse(f"damaged ({error})") from None
+    if sums != ({source: _crc(r) for source, r in rows.items()}, _windows_crc(windows)):
+        raise refuse("damaged (its samples or windows are not those that were written)")
     return Content(header, rows, windows, tail["lost"], tail["notes"])
 
 

@@ -69,6 +69,10 @@ class Writer:
         self._zip.close()
         self._file.flush()
 
+    def abandon(self) -> None:
+        """Write nothing more, not even when this is collected."""
+        self._zip.fp = None
+
     def _next(self, name: str) -> str:
         part = self._parts.get(name, 0)
         self._parts[name] = part + 1
@@ -152,6 +156,9 @@ def _read_npz(file: IO[bytes]) -> Content:
         source: join(_parts(arrays, f"rows.{source}"), row_dtype(c.name for c in channels))
         for source, channels in channels_of(header).items()
     }
+    sources = {n[len("rows.") : n.rindex(".")] for n in arrays if n.startswith("rows.")}
+    if not sources <= rows.keys():
+        raise refuse("its samples are not those of the sources in its header")
     windows = join(_parts(arrays, "windows"), windows_of([]).dtype)
     return Content(header, rows, windows, tail["lost"], tail["notes"])
 

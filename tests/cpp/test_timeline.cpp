@@ -209,6 +209,23 @@ TEST(Timeline, KnotsGiveTheSlopeOfAFlatLoad) {
   }
 }
 
+// Too few rows for a clock: each date may be off by half a poll.
+TEST(Timeline, KnotsThatAreDatedBadlyLieFarApart) {
+  for (const std::int64_t refresh : {ms, 20 * ms}) {
+    for (unsigned seed = 0; seed < 10; ++seed) {
+      const auto made = simulation::run(simulation::constant(50).energy, {ms, refresh}, seed, 300);
+      const Timeline timeline(made.view(), {made.channel});
+      const std::vector<Knot> knots = timeline.knots(0);
+      ASSERT_GT(knots.size(), 10U);
+      for (std::size_t i = 0; i + 1 < knots.size(); ++i) {
+        const auto ticks = static_cast<double>(knots[i + 1].value - knots[i].value);
+        const auto ns = static_cast<double>(knots[i + 1].t_ns - knots[i].t_ns);
+        ASSERT_NEAR(ticks / 16384 / (ns * 1e-9), 50, 13) << refresh << ' ' << seed << ' ' << i;
+      }
+    }
+  }
+}
+
 TEST(Timeline, ACounterThatNeverMovesHasNoKnot) {
   const auto made = simulation::run([](double) { return 0.0; }, {ms, ms}, 1, 3000);
   const Timeline timeline(made.view(), {made.channel});

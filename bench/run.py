@@ -19,6 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from lines import Line, json_lines
+from traces import traces
 from windows import python_window, window_cost, window_million
 
 ROOT = Path(__file__).parents[1]
@@ -178,6 +179,7 @@ def main() -> int:
     lines += python_ring(seconds_to_fill=2**20 * 50e-6)
     rounds = 11 if options.quick else 51
     lines += window_cost(programs, rounds) + window_million(programs) + python_window(rounds)
+    lines += traces(1_000_000 if options.quick else 10_000_000, 3)
     lines += import_time(7 if options.quick else 21)
     for line in lines:
         verdict = "" if line.good is None else ("ok  " if line.good else "OVER")

@@ -15,9 +15,9 @@ namespace {
 constexpr double infinite = std::numeric_limits<double>::infinity();
 constexpr double no_number = std::numeric_limits<double>::quiet_NaN();
 // Windows are worked on in batches of so many standings, which the processor's cache holds.
-constexpr std::size_t most_standings = 1 << 18;
+constexpr std::size_t most_standings = 1 << 20;
 // Parts of the rows that it holds as well.
-constexpr std::size_t parts_together = 1 << 9;
+constexpr std::size_t parts_together = 1 << 4;
 // Memory is asked for so many times before it is needed.
 constexpr std::size_t ahead = 6;
 

@@ -14,6 +14,10 @@ class Rows {
   Rows(std::span<const std::uint64_t> words, std::size_t words_per_row) noexcept
       : words_(words), width_(words_per_row) {}
   std::size_t size() const noexcept { return words_.size() / width_; }
+  // Some of them.
+  Rows part(std::size_t first, std::size_t count) const noexcept {
+    return {words_.subspan(first * width_, count * width_), width_};
+  }
   std::int64_t t_begin(std::size_t i) const noexcept {
     return static_cast<std::int64_t>(words_[i * width_ + row::t_begin_word]);
   }

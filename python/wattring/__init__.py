@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from wattring.measurement import Measurement
     from wattring.measuring import Measured, measure, measured
+    from wattring.refresh import Refresh
     from wattring.report import Report
     from wattring.session import Reader, Session
     from wattring.window import Window
@@ -48,6 +49,7 @@ __all__ = [
     "Measurement",
     "Net",
     "Reader",
+    "Refresh",
     "Report",
     "Session",
     "Skipped",
@@ -73,6 +75,7 @@ _HOME = {
     "Measurement": "measurement",
     "Net": "baseline",
     "Reader": "session",
+    "Refresh": "refresh",
     "Report": "report",
     "Session": "session",
     "Skipped": "_core",

@@ -156,6 +156,9 @@ std::optional<Knot> Curve::last_still(std::size_t a, std::size_t b) const noexce
   if (prior == rows_.size() || rows_.reading(prior, index_) != value) {
     return std::nullopt;  // there was another update in between, which could not be dated
   }
+  if (rows_.t_begin(prior) - rows_.t_end(a) < refresh_ns + refresh_ns / 8) {
+    return std::nullopt;  // perhaps no refresh was seen at all: polls may be early, updates late
+  }
   const std::int64_t unseen_ns = time_of(b) - rows_.t_begin(prior);
   const std::int64_t refreshes =
       std::max<std::int64_t>(1, (unseen_ns + refresh_ns - 1) / refresh_ns);

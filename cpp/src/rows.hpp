@@ -14,6 +14,10 @@ class Rows {
   Rows(std::span<const std::uint64_t> words, std::size_t words_per_row) noexcept
       : words_(words), width_(words_per_row) {}
   std::size_t size() const noexcept { return words_.size() / width_; }
+  // Some of them.
+  Rows part(std::size_t first, std::size_t count) const noexcept {
+    return {words_.subspan(first * width_, count * width_), width_};
+  }
   std::int64_t t_begin(std::size_t i) const noexcept {
     return static_cast<std::int64_t>(words_[i * width_ + row::t_begin_word]);
   }
@@ -31,10 +35,6 @@ class Rows {
   }
   const std::uint64_t* address(std::size_t i) const noexcept { return words_.data() + i * width_; }
   std::size_t row_bytes() const noexcept { return width_ * sizeof(std::uint64_t); }
-  // The rows from the first to before the last.
-  Rows part(std::size_t first, std::size_t last) const noexcept {
-    return {words_.subspan(first * width_, (last - first) * width_), width_};
-  }
 
  private:
   std::span<const std::uint64_t> words_;

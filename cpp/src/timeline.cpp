@@ -49,7 +49,7 @@ std::vector<RowDate> date_blocks(const Rows& rows, std::size_t index, const Chan
     const std::size_t from = first - std::min(first, around);
     const std::size_t to = std::min(n, last + around);
     const std::vector<RowDate> some =
-        date_rows(rows.part(from, to), index, channel, quantum, &known);
+        date_rows(rows.part(from, to - from), index, channel, quantum, &known);
     std::copy(some.begin() + static_cast<std::ptrdiff_t>(first - from),
               some.begin() + static_cast<std::ptrdiff_t>(last - from),
               dates.begin() + static_cast<std::ptrdiff_t>(first));

@@ -13,6 +13,8 @@ void register_errors();
 void raise(const Error& error);
 // Environment, Channel, Skipped, Session and the functions beside them.
 void register_session(pybind11::module_& module);
+// ObservedRefresh, and the function that finds them.
+void register_refresh(pybind11::module_& module);
 void register_window(pybind11::module_& module);
 void register_timeline(pybind11::module_& module);
 

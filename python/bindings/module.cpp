@@ -13,6 +13,7 @@ PYBIND11_MODULE(_core, module, py::mod_gil_not_used()) {
   module.def("now_ns", &wattring::now_ns, "CLOCK_MONOTONIC in nanoseconds.");
   wattring::python::register_errors();
   wattring::python::register_session(module);
+  wattring::python::register_refresh(module);
   wattring::python::register_window(module);
   wattring::python::register_timeline(module);
 }

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from wattring.measurement import Measurement
     from wattring.measuring import Measured, measure, measured
     from wattring.recording import Recording
+    from wattring.refresh import Refresh
     from wattring.report import Report
     from wattring.session import Reader, Session
     from wattring.trace import Trace, load
@@ -53,6 +54,7 @@ __all__ = [
     "Net",
     "Reader",
     "Recording",
+    "Refresh",
     "Report",
     "Session",
     "Skipped",
@@ -82,6 +84,7 @@ _HOME = {
     "Net": "baseline",
     "Reader": "session",
     "Recording": "recording",
+    "Refresh": "refresh",
     "Report": "report",
     "Session": "session",
     "Skipped": "_core",

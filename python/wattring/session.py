@@ -11,6 +11,7 @@ from wattring.baseline import Baseline, plan_parts, power_spread_w
 from wattring.durations import parse_duration_ns
 from wattring.errors import InvalidError
 from wattring.measurement import Measurement, from_energies
+from wattring.refresh import Refresh, from_native
 from wattring.report import Report, from_ledger
 from wattring.window import Window
 
@@ -121,6 +122,20 @@ class Session:
         `dropped` counts windows of the session that came faster than they could be taken up.
         """
         return {name: self._native.stats(i) for i, name in enumerate(self._names)}
+
+    def refresh(self) -> dict[str, Refresh]:
+        """Tell how often each channel publishes, as stated and as observed, and if it is stuck.
+
+        From the newest samples in the ring, 65,536 at most; takes some milliseconds a channel.
+
+        Raises:
+            StateError: the session belongs to another process.
+
+        """
+        found: dict[str, Refresh] = {}
+        for i, name in enumerate(self._names):
+            found |= from_native(self._channels[name], _core.refresh(self._native, i))
+        return found
 
     def energy(self, t0_ns: int, t1_ns: int) -> Measurement:
         """Energy between two time stamps of `time.monotonic_ns()`, with bounds.

@@ -55,11 +55,13 @@ Rows run(const Energy& energy, Timing timing, unsigned seed, int polls) {
   made.channel.modulus = std::uint64_t{1} << 32;
   made.channel.refresh_ns =
       timing.stated_refresh_ns > 0 ? timing.stated_refresh_ns : timing.refresh_ns;
+  const auto latest_ns =
+      timing.undisturbed
+          ? 1
+          : static_cast<std::int64_t>(timing.jitter * static_cast<double>(timing.refresh_ns));
   const auto updated = [&](std::int64_t k) {
     const auto hash = static_cast<std::uint64_t>(k) * 0x9E3779B97F4A7C15U + seed;
-    return k * timing.refresh_ns +
-           (timing.undisturbed ? 0
-                               : static_cast<std::int64_t>(hash >> 40) % (timing.refresh_ns / 50));
+    return k * timing.refresh_ns + static_cast<std::int64_t>(hash >> 40) % latest_ns;
   };
   std::uint64_t base = 0;
   std::uint64_t held = 0;

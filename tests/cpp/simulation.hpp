@@ -29,6 +29,7 @@ struct Timing {
   std::int64_t refresh_ns = 976'000;
   // What the channel says of its refresh, where that differs.
   std::int64_t stated_refresh_ns = 0;
+  double jitter = 0.02;  // updates are late by up to so much of the refresh
   // Polls come on time, updates too, and nothing fails.
   bool undisturbed = false;
 };

@@ -175,7 +175,7 @@ TEST(Timeline, WindowsBeyondTheRowsHaveNoValue) {
 
 TEST(Timeline, AResetOrAStallInAWindowLeavesNoUpperBound) {
   for (const std::uint64_t mark : {row::reset, row::ambiguous}) {
-    auto made = simulation::run(simulation::loads()[0].energy, {ms, ms, 0, true}, 1);
+    auto made = simulation::run(simulation::loads()[0].energy, {ms, ms, 0, 0.02, true}, 1);
     made.words[200 * width + row::status_word] |= mark | row::channel_bit(0);
     const Rows rows = made.view();
     const Timeline timeline(rows, {made.channel});
@@ -197,7 +197,7 @@ TEST(Timeline, AResetOrAStallInAWindowLeavesNoUpperBound) {
 // Between polls it would be 0 W or double power now and then: they see an update or two or none.
 TEST(Timeline, KnotsGiveTheSlopeOfAFlatLoad) {
   const auto made =
-      simulation::run(simulation::constant(50).energy, {ms, 976'000, ms, true}, 1, 6000);
+      simulation::run(simulation::constant(50).energy, {ms, 976'000, ms, 0.02, true}, 1, 6000);
   const Timeline timeline(made.view(), {made.channel});
   const std::vector<Knot> knots = timeline.knots(0);
   ASSERT_GT(knots.size(), 5800U);

@@ -79,7 +79,7 @@ TEST(UpdateClock, AKnownOneIsCarriedOnByAFewRows) {
 // row lie too near to one to be placed by the clock.
 TEST(UpdateClock, IsCarriedOnWhenNothingDisturbsThePolls) {
   for (const std::int64_t period : {ms, ms - 3 * us, ms + 4 * us}) {
-    const simulation::Timing timing{period, 976'000, ms, true};
+    const simulation::Timing timing{period, 976'000, ms, 0.02, true};
     const auto made = simulation::run(square().energy, timing, 1, 5000);
     auto clock = clock_of(made, 0, 640);
     ASSERT_TRUE(clock) << period;

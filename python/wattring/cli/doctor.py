@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wattring.discovery import SourceInfo
+    from wattring.refresh import Refresh
 
 EXAMPLES = """examples:
   wattring doctor          which interface is readable, the smallest fix for each that is not
@@ -82,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
     """Examine, print, and return 0 if a real sensor can be read."""
     found = [source for source in sources() if source.automatic]
     readable = [source for source in found if source.status == "readable"]
+    sampling, refresh = measure("auto" if readable else "simulated")
     document = {
         "machine": common.machine(),
         # Said by the processor: a hypervisor runs below this kernel.
@@ -96,9 +98,13 @@ def run(options: argparse.Namespace) -> int:
             }
             for s in found
         ],
-        "sampling": measure_sampling("auto" if readable else "simulated"),
+        "sampling": sampling,
+        "refresh": {
+            source: {channel: found.to_dict() for channel, found in of_source.items()}
+            for source, of_source in refresh.items()
+        },
     }
-    output.emit(common.dump(document) if options.json else "\n".join(as_lines(document)))
+    output.emit(common.dump(document) if options.json else "\n".join(as_lines(document, refresh)))
     return 0 if readable else 1
 
 
@@ -113,15 +119,21 @@ def fix(source: SourceInfo) -> str:
     return source.remedy
 
 
-def measure_sampling(name: str) -> dict[str, dict[str, Any]]:
-    """Sample for one second at 1 kHz: lateness, read time, cost."""
+def measure(name: str) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Refresh]]]:
+    """Sample for one second at 1 kHz: lateness, read time, cost; what the sensors' refresh is."""
     with Session("1ms", name) as session:
         sampling = common.Sampling(session)
         time.sleep(1)
-        return sampling.stats()
+        stats = sampling.stats()  # first: what follows costs a CPU's time
+        refresh = session.refresh()
+        by_source = {
+            source: {channel.name: refresh[channel.name] for channel in channels}
+            for source, channels in session.channels.items()
+        }
+        return stats, by_source
 
 
-def as_lines(document: dict[str, Any]) -> Iterator[str]:
+def as_lines(document: dict[str, Any], refresh: dict[str, dict[str, Refresh]]) -> Iterator[str]:
     """Format for people."""
     yield f"{document['machine']['cpu']}, Linux {document['machine']['kernel']}"
     if document["virtual_machine"]:
@@ -144,6 +156,8 @@ def as_lines(document: dict[str, Any]) -> Iterator[str]:
         yield f"    one read   {microseconds(s['read_ns'])}"
         yield f"    achieved   {s['rate_hz']:.1f} Hz, {s['missed']} deadlines missed"
         yield f"    costs      {100 * s['cpu_share']:.2f} % of one CPU"
+        for channel, found in refresh[name].items():
+            yield f"    refresh of {channel}: {found}"
 
 
 def microseconds(quantiles: dict[str, float]) -> str:

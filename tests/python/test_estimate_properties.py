@@ -23,6 +23,7 @@ class Case(NamedTuple):
     energies: list[float]  # ticks
     rows: np.ndarray
     channel: _core.Channel
+    first: float  # what the first reading stood for: rows count from there
 
     def truth(self, t0_ns: int, t1_ns: int) -> float:
         e0, e1 = np.interp([t0_ns, t1_ns], self.knots_ns, self.energies)
@@ -80,7 +81,8 @@ def cases(draw: st.DrawFn) -> Case:
         refresh_ns=draw(st.sampled_from([0, refresh_ns, 3 * refresh_ns])),
         max_power_w=1000.0,
     )
-    return Case(knots_ns, energies, np.array(rows, row_dtype(["package-0"])), channel)
+    table = np.array(rows, row_dtype(["package-0"]))
+    return Case(knots_ns, energies, table, channel, float(first))
 
 
 def times(case: Case, draw: st.DataObject, n: int) -> list[int]:
@@ -112,6 +114,11 @@ def test_the_truth_lies_inside_the_bounds(case: Case, data: st.DataObject) -> No
     assert lower <= truth + 1e-6
     assert truth <= upper + 1e-6
     assert lower <= value <= upper
+    # From the first row on, where the counter stood is known: no slack at that end hides one here.
+    begin = int(case.rows["t_end_ns"][0])
+    _, _, upper = between(case, begin, t0)
+    energy = float(np.interp(t0, case.knots_ns, case.energies)) - case.first
+    assert energy <= upper + 1e-6
 
 
 @PROFILE

@@ -9,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -374,3 +375,24 @@ def test_streams_that_are_closed() -> None:
         assert "Traceback" not in done.stderr
         assert expected in done.stderr
         assert done.stdout == "", "the report is no part of the command's output"
+
+
+def test_13_a_sensor_that_is_stuck_is_told(machine: FakeMachine) -> None:
+    """PITFALLS 13: a figure that rests on a stale counter says so."""
+    command = [*STAT, "--sources", "rapl_msr", "--", sys.executable, "-c", "input()"]
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | machine.variables(),
+    ) as child:
+        for _ in range(150):
+            machine.add_energy(0, "core", 1)
+            time.sleep(0.005)
+        _, errors = child.communicate("\n", timeout=60)
+    stale = [line for line in errors.splitlines() if "STALE" in line]
+    assert len(stale) == 1, errors
+    assert stale[0].startswith(" package-0: ")
+    assert "STALE for 0." in stale[0]
+    assert "although energy was used" in stale[0]

@@ -102,6 +102,9 @@ def sampling_lines(stats: dict[str, dict[str, Any]], session: Session) -> list[s
             lines.append(f"{source}: the sensor VANISHED while it was read; figures end there")
         if s["refused"]:
             lines.append(f"{source}: not granted: {s['refused']}")
+    for channel, refresh in session.refresh().items():
+        if refresh.stale_times:
+            lines.append(f"{channel}: {refresh.reason}")
     left_out = [s for s in session.skipped if s.code != "redundant"]
     if left_out:
         described = "; ".join(f"{f'{s.source} {s.channel}'.strip()} ({s.code})" for s in left_out)

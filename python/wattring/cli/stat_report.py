@@ -55,6 +55,7 @@ class Report:
             "total": spread([m.total_j for m in measured]) if measured else None,
             "gone": [source for source, stats in self.stats.items() if stats["gone"]],
             "period_ns": self.period_ns,
+            "refresh": {c: found.to_dict() for c, found in self.session.refresh().items()},
             "stats": self.stats,
             "skipped": describe_skipped(self.session.skipped),
             "machine": common.machine(),

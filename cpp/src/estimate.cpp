@@ -8,29 +8,12 @@
 #include "error.hpp"
 
 namespace wattring {
-namespace {
-
-std::size_t row_after(const Rows& rows, std::int64_t t_ns) noexcept {
-  std::size_t low = 0;
-  std::size_t high = rows.size();
-  while (low < high) {
-    const std::size_t middle = low + (high - low) / 2;
-    if (rows.t_end(middle) <= t_ns) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
-}
-
-}  // namespace
 
 Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std::int64_t t_ns,
                KnownClock* known) {
   const std::uint64_t quantum = quantum_of(rows, index, channel);
   const Curve curve(rows, index, channel, quantum, date_rows(rows, index, channel, quantum, known));
-  return curve.at(t_ns, row_after(rows, t_ns));
+  return curve.at(t_ns, rows.after(t_ns, 0, rows.size()));
 }
 
 std::uint64_t row_after(const Ring& ring, std::int64_t t_ns) noexcept {

@@ -30,17 +30,7 @@ std::size_t RowIndex::part_of(std::int64_t t_ns) const noexcept {
 
 std::size_t RowIndex::after(std::int64_t t_ns) const noexcept {
   const std::size_t part = part_of(t_ns);
-  std::size_t low = firsts_[part];
-  std::size_t high = firsts_[part + 1];
-  while (low < high) {
-    const std::size_t middle = low + (high - low) / 2;
-    if (rows_.t_end(middle) <= t_ns) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  return low;
+  return rows_.after(t_ns, firsts_[part], firsts_[part + 1]);
 }
 
 }  // namespace wattring

@@ -35,6 +35,18 @@ class Rows {
   }
   const std::uint64_t* address(std::size_t i) const noexcept { return words_.data() + i * width_; }
   std::size_t row_bytes() const noexcept { return width_ * sizeof(std::uint64_t); }
+  // The first row from `low` on that ended after t; `high` if none before that.
+  std::size_t after(std::int64_t t_ns, std::size_t low, std::size_t high) const noexcept {
+    while (low < high) {
+      const std::size_t middle = low + (high - low) / 2;
+      if (t_end(middle) <= t_ns) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low;
+  }
 
  private:
   std::span<const std::uint64_t> words_;

@@ -57,12 +57,13 @@ def cases(draw: st.DrawFn) -> Case:
     t_ns = draw(st.integers(0, 500))
     step = draw(st.integers(1, 3000))
     regular = draw(st.booleans())
+    fails = draw(st.sampled_from([0, 1, 5]))  # of ten reads
     held = first = 0
     while (t_ns < end_ns and len(rows) < 400) or len(rows) < 2:
         read = t_ns + draw(st.integers(0, 3 if regular else 800))
         done = read + draw(st.integers(0, 3 if regular else 800))
         value = published[bisect.bisect_right(updates, read) - 1]
-        failed = bool(rows) and draw(st.integers(0, 9)) == 0
+        failed = bool(rows) and draw(st.integers(1, 10)) <= fails
         if not rows:
             first = value
         if not failed:
@@ -85,9 +86,17 @@ def cases(draw: st.DrawFn) -> Case:
     return Case(knots_ns, energies, table, channel, float(first))
 
 
-def times(case: Case, draw: st.DataObject, n: int) -> list[int]:
+def times(case: Case, data: st.DataObject, n: int) -> list[int]:
+    """Any times, often those at which bounds change, and often near the end of what is known."""
     first, last = int(case.rows["t_end_ns"][0]), int(case.rows["t_end_ns"][-1]) - 1
-    return sorted(draw.draw(st.lists(st.integers(first, max(first, last)), min_size=n, max_size=n)))
+    last = max(first, last)
+    edges = [int(t) for name in ("t_begin_ns", "t_end_ns") for t in case.rows[name]]
+    any_time = st.one_of(
+        st.integers(first, last),
+        st.integers(max(first, last - 5000), last),
+        st.sampled_from(sorted({min(max(t, first), last) for t in edges})),
+    )
+    return sorted(data.draw(st.lists(any_time, min_size=n, max_size=n)))
 
 
 def between(case: Case, t0: int, t1: int) -> tuple[float, float, float]:

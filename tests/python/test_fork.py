@@ -277,3 +277,27 @@ def test_exit_with_open_windows(ending: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("state", ["", "s.start()", "s.start(); s.stop()"])
+def test_windows_in_what_is_thrown_away_at_the_exit(state: str) -> None:
+    """So late that not even the error that it would be can be made."""
+    done = run(
+        f"""
+        import sys, wattring as wr
+        s = wr.Session(sources="simulated")
+        {state}
+        class Late:
+            def __init__(self):
+                self.w = s.window("late")
+            def __del__(self):
+                try:
+                    with self.w, self.w:
+                        pass
+                except BaseException:
+                    pass
+        sys.late = Late()
+        del s
+        """
+    )
+    assert done.returncode == 0, done.stderr

@@ -121,6 +121,7 @@ void Session::start() {
     throw Error(Errc::state, "this session was started before", "open a new one");
   }
   started_ = true;
+  windows_.expect();
   for (const auto& sampler : samplers_) {
     sampler->start();
   }

@@ -65,6 +65,8 @@ void Windows::close_slot(SlotId slot) noexcept {
   retired_.push_back({slot, queue_->pushed()});
 }
 
+void Windows::expect() noexcept { expected_.store(true, std::memory_order_relaxed); }
+
 void Windows::accept() {
   const std::lock_guard lock(naming_);
   accepting_ = true;
@@ -94,11 +96,15 @@ void Windows::finish() noexcept {
   }
 }
 
-std::uint64_t Windows::refuse_one() noexcept {
-  // Not counted in a child of fork, whose session says what it is when asked.
-  if (getpid() == owner_) {
-    (stopped_.load(std::memory_order_acquire) ? late_ : dropped_)
-        .fetch_add(1, std::memory_order_relaxed);
+std::uint64_t Windows::refuse_one(bool was_begun) noexcept {
+  // Not counted in a child of fork nor before the start: that session says what it is when asked.
+  if (getpid() != owner_ || !expected_.load(std::memory_order_relaxed)) {
+    return refused;
+  }
+  if (!stopped_.load(std::memory_order_acquire)) {
+    dropped_.fetch_add(1, std::memory_order_relaxed);
+  } else if (!was_begun) {  // else the stop cut it off, and counts it as that
+    late_.fetch_add(1, std::memory_order_relaxed);
   }
   return refused;
 }

@@ -48,6 +48,7 @@ class Windows final : public RowFollower {
   void attach(const Sampler& sampler);  // All of them before the first slot is opened.
 
   // Life cycle, by the session.
+  void expect() noexcept;  // What is refused from now on is counted, as `dropped`.
   void accept();           // Throws Error(io).
   void refuse() noexcept;  // What begins from now on is `late`; what is open will be cut off.
   void finish() noexcept;  // After the samplers have ended: settles what is left.
@@ -60,7 +61,7 @@ class Windows final : public RowFollower {
   // Any thread, the measured program's own path. `refused` when it is not counted, which is.
   std::uint64_t begin(SlotId slot) noexcept {
     const std::uint64_t ticket = queue_->push_begin(slot);
-    return ticket != refused ? ticket : refuse_one();
+    return ticket != refused ? ticket : refuse_one(false);
   }
   // The place of the end. One begun window is ended once; that of `refused` is not counted again.
   std::uint64_t end(std::uint64_t ticket) noexcept {
@@ -68,7 +69,7 @@ class Windows final : public RowFollower {
       return refused;
     }
     const std::uint64_t place = queue_->push_end(ticket);
-    return place != refused ? place : refuse_one();
+    return place != refused ? place : refuse_one(true);
   }
 
   // What became of the window of this ticket, or of a later one of this slot, that ended at this
@@ -121,7 +122,7 @@ class Windows final : public RowFollower {
   static constexpr std::size_t recent = 4096;
 
   Slot& slot_at(SlotId slot) noexcept { return (*chunks_[slot / chunk])[slot % chunk]; }
-  std::uint64_t refuse_one() noexcept;
+  std::uint64_t refuse_one(bool was_begun) noexcept;
 
   // All below: with working_ held.
   // Settles what rows cover, for about this time unless the queue fills up; 0: everything.
@@ -145,6 +146,7 @@ class Windows final : public RowFollower {
   std::size_t channels_ = 0;
   std::unique_ptr<MarkQueue> queue_;  // there before the first slot is
   std::atomic<bool> active_{false};   // there is a queue
+  std::atomic<bool> expected_{false};
   std::atomic<bool> stopped_{false};
   std::atomic<std::int64_t> stopped_ns_{0};
   std::atomic<std::uint64_t> dropped_{0};

@@ -141,7 +141,9 @@ py::tuple ended_windows(Session& session, std::uint64_t cursor) {
   return py::make_tuple(found, cursor, lost);
 }
 
-std::pair<std::vector<Channel>, std::vector<Skipped>> probe(const Environment& env,
+// The environment is a copy, here and for a session: another thread may change the original
+// meanwhile.
+std::pair<std::vector<Channel>, std::vector<Skipped>> probe(Environment env,
                                                             const std::string& name) {
   Selection selection = without_gil([&] { return open_sources(env, {name}); });
   std::vector<Channel> channels;
@@ -234,7 +236,7 @@ void register_session(py::module_& module) {
   module.def("source_types", &list_types);
   module.def("probe", &probe, py::arg("env"), py::arg("source"));
   py::class_<Session>(module, "Session", py::is_final(), "The native part of wattring.Session.")
-      .def(py::init([](const Environment& env, const std::vector<std::string>& sources,
+      .def(py::init([](Environment env, const std::vector<std::string>& sources,
                        std::int64_t period_ns, std::size_t rows, int cpu, int priority) {
              const SamplerOptions options{
                  .period_ns = period_ns, .rows = rows, .cpu = cpu, .priority = priority};

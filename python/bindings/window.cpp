@@ -13,15 +13,6 @@
 
 namespace py = pybind11;
 
-#if PY_VERSION_HEX < 0x030D0000
-#define WATTRING_LOCKED(object) {
-#define WATTRING_UNLOCKED() }
-#else
-// Nothing with a GIL; one short lock per window object without.
-#define WATTRING_LOCKED(object) Py_BEGIN_CRITICAL_SECTION(object)
-#define WATTRING_UNLOCKED() Py_END_CRITICAL_SECTION()
-#endif
-
 namespace wattring::python {
 namespace {
 
@@ -46,13 +37,29 @@ struct Window {
 
 Window& window_of(PyObject* self) { return *reinterpret_cast<Window*>(self); }
 
+// Runs f, which must not throw, while no other thread changes the window: nothing where there is a
+// GIL, one short lock per window object where there is none.
+template <typename F>
+void alone(PyObject* self, F f) {
+#ifdef Py_GIL_DISABLED
+  Py_BEGIN_CRITICAL_SECTION(self);
+  f();
+  Py_END_CRITICAL_SECTION();
+#else
+  static_cast<void>(self);
+  f();
+#endif
+}
+
 // Runs f with its errors as Python's.
 template <typename F>
 PyObject* translated(F f) {
   try {
-    return f();
-  } catch (const Error& error) {
-    raise(error);
+    try {
+      return f();
+    } catch (const Error& error) {
+      raise(error);  // which fails itself where Python is on its way out
+    }
   } catch (py::error_already_set& error) {
     error.restore();
   } catch (const std::bad_alloc&) {
@@ -130,28 +137,39 @@ bool reserve(Window& window) {
   return true;
 }
 
+void keep(Window& window, std::uint64_t ticket) {
+  window.begun[window.depth++] = {pthread_self(), ticket};
+}
+
 PyObject* enter(PyObject* self, PyObject* /*unused*/) {
   Window& window = window_of(self);
-  PyObject* result = nullptr;
-  WATTRING_LOCKED(self)
-  if (reserve(window)) {
-    const std::uint64_t ticket = window.windows->begin(window.slot);
-    window.begun[window.depth++] = {pthread_self(), ticket};
-    result = ticket != Windows::refused ? Py_NewRef(self) : nullptr;
+  bool has_room = false;
+  std::uint64_t ticket = Windows::refused;
+  alone(self, [&] {
+    has_room = reserve(window);
+    if (has_room) {
+      ticket = window.windows->begin(window.slot);
+      if (ticket != Windows::refused) {
+        keep(window, ticket);
+      }
+    }
+  });
+  if (ticket != Windows::refused) {
+    return Py_NewRef(self);
   }
-  WATTRING_UNLOCKED()
-  if (result != nullptr || PyErr_Occurred() != nullptr) {
-    return result;
+  if (!has_room) {
+    return nullptr;
   }
   // Refused: an error if that is for what the program did, else it runs uncounted.
-  return translated([&] {
-    try {
-      py::cast<Session&>(py::handle(window.session)).require_started();
-    } catch (...) {
-      --window.depth;
-      throw;
-    }
-    return Py_NewRef(self);
+  return translated([&]() -> PyObject* {
+    py::cast<Session&>(py::handle(window.session)).require_started();
+    alone(self, [&] {
+      has_room = reserve(window);  // another thread may have taken it meanwhile
+      if (has_room) {
+        keep(window, Windows::refused);
+      }
+    });
+    return has_room ? Py_NewRef(self) : nullptr;
   });
 }
 
@@ -174,14 +192,14 @@ Begun take_begun(Window& window, pthread_t thread) {
 PyObject* leave(PyObject* self, PyObject* const* /*error*/, Py_ssize_t /*arguments*/) {
   Window& window = window_of(self);
   bool was_open = false;
-  WATTRING_LOCKED(self)
-  if (window.depth > 0) {
-    was_open = true;
-    window.last = take_begun(window, pthread_self());
-    window.last_place = window.windows->end(window.last.ticket);
-    window.has_ended = true;
-  }
-  WATTRING_UNLOCKED()
+  alone(self, [&] {
+    if (window.depth > 0) {
+      was_open = true;
+      window.last = take_begun(window, pthread_self());
+      window.last_place = window.windows->end(window.last.ticket);
+      window.has_ended = true;
+    }
+  });
   if (!was_open) {
     return translated([]() -> PyObject* {
       throw Error(Errc::state, "this window is not open", "begin() it, or use `with`");
@@ -198,15 +216,17 @@ PyObject* settled(PyObject* self, PyObject* /*unused*/) {
     session.require_started();
     std::uint64_t ticket = Windows::refused;
     std::uint64_t place = Windows::refused;
-    WATTRING_LOCKED(self)
-    if (window.has_ended) {
-      ticket = window.last.ticket;
-      place = window.last_place;
-    } else if (window.depth > 0 && !session.running()) {
-      ticket = window.begun[window.depth - 1].ticket;  // cut off by the stop
-    }
-    WATTRING_UNLOCKED()
-    if (ticket == Windows::refused && !window.has_ended) {
+    bool has_ended = false;
+    alone(self, [&] {
+      has_ended = window.has_ended;
+      if (has_ended) {
+        ticket = window.last.ticket;
+        place = window.last_place;
+      } else if (window.depth > 0 && !session.running()) {
+        ticket = window.begun[window.depth - 1].ticket;  // cut off by the stop
+      }
+    });
+    if (ticket == Windows::refused && !has_ended) {
       throw Error(Errc::state, "this window has not ended yet", "ask when it has");
     }
     Settled found = without_gil([&] { return session.windows().wait(window.slot, ticket, place); });

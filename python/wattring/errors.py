@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 
 class WattringError(Exception):
     """Base of all: `reason` says what is wrong, `remedy` what to do (may be empty)."""
@@ -64,3 +69,11 @@ by_code: dict[str, type[WattringError]] = {
         StateError,
     )
 }
+
+
+def refuse_pickle(thing: object) -> NoReturn:
+    """Raise TypeError, as pickle's own errors are, from the `__reduce__` of a session's parts."""
+    raise TypeError(
+        f"a {type(thing).__name__} cannot be pickled or copied: its samplers run in this process"
+        " - open a Session in the process that measures, and send its measurements"
+    )

@@ -69,7 +69,7 @@ class Report:
     """All windows of a session that have ended, by name; `str()` is a table.
 
     Attributes:
-        windows: totals per name, in the order in which names first ended.
+        windows: totals per name, in the order in which they were first asked for.
         open: windows begun and not ended yet.
         pending: ends and begins that could not be settled in time; 0 unless a sensor stalls.
         dropped: windows not counted because too many ended at once for the sampler to keep up.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wattring import _core
 from wattring.baseline import Baseline, plan_parts, power_spread_w
 from wattring.durations import parse_duration_ns
-from wattring.errors import InvalidError
+from wattring.errors import InvalidError, refuse_pickle
 from wattring.measurement import Measurement, from_energies
 from wattring.refresh import Refresh, from_native
 from wattring.report import Report, from_ledger
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
     from types import TracebackType
+    from typing import NoReturn
 
     import numpy as np
     import numpy.typing as npt
@@ -94,6 +95,9 @@ class Session:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
+
+    def __reduce__(self) -> NoReturn:
+        refuse_pickle(self)
 
     @property
     def running(self) -> bool:
@@ -330,7 +334,10 @@ class Session:
 
 
 class Reader:
-    """A cursor into one source's ring. `lost` counts rows overwritten before they were read."""
+    """A cursor into one source's ring. `lost` counts rows overwritten before they were read.
+
+    For one thread: two that share it may both get the same rows.
+    """
 
     def __init__(self, session: Session, source: str) -> None:
         self._session = session
@@ -343,3 +350,6 @@ class Reader:
         rows, self._cursor, lost = self._session._read(self._source, self._cursor)
         self.lost += lost
         return rows
+
+    def __reduce__(self) -> NoReturn:
+        refuse_pickle(self)

@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from wattring import _core
+from wattring.errors import refuse_pickle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
+    from typing import NoReturn
 
     from typing_extensions import Self
 
@@ -128,3 +130,6 @@ class Window(_core.Window):
 
     def __repr__(self) -> str:
         return f"<Window {self.name!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        refuse_pickle(self)

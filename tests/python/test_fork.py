@@ -267,7 +267,10 @@ def test_exit_with_open_windows(ending: str) -> None:
             while True:
                 with s.window("y") as y:
                     pass
-                y.measurement
+                try:
+                    y.measurement
+                except wr.StateError:
+                    pass  # stopped
         for _ in range(2):
             threading.Thread(target=work, daemon=True).start()
         with v:
@@ -277,3 +280,27 @@ def test_exit_with_open_windows(ending: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("state", ["", "s.start()", "s.start(); s.stop()"])
+def test_windows_in_what_is_thrown_away_at_the_exit(state: str) -> None:
+    """So late that not even the error that it would be can be made."""
+    done = run(
+        f"""
+        import sys, wattring as wr
+        s = wr.Session(sources="simulated")
+        {state}
+        class Late:
+            def __init__(self):
+                self.w = s.window("late")
+            def __del__(self):
+                try:
+                    with self.w, self.w:
+                        pass
+                except BaseException:
+                    pass
+        sys.late = Late()
+        del s
+        """
+    )
+    assert done.returncode == 0, done.stderr

@@ -129,6 +129,11 @@ def test_cut_off_anywhere(tmp_path: Path) -> None:
         seen.add(len(rows))
         assert rows.tolist() == whole[: len(rows)].tolist()
     assert len(seen) > 4
+    # What is left of it may be damaged as well.
+    for at in range(6000, len(content) - 500, 1009):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 : -400])
+        rows = wr.load(path).samples("simulated")
+        assert rows.tolist() == whole[: len(rows)].tolist()
 
 
 def test_read_while_it_is_written(tmp_path: Path) -> None:

@@ -205,6 +205,15 @@ def test_windows_older_than_the_samples_are_left_out_and_counted() -> None:
     assert trace.notes == ["1 windows began before the oldest sample, and are left out"]
 
 
+def test_windows_that_ended_just_before_are_there() -> None:
+    with wr.Session(sources="simulated") as session:
+        w = session.window("w")
+        for _ in range(60_000):  # more than are settled in a millisecond
+            with w:
+                pass
+        assert len(session.trace().windows) == 60_000 - session.report().dropped
+
+
 def test_a_session_without_windows(machine: FakeMachine) -> None:
     with wr.Session(sources="rapl_msr", environment=machine.environment()) as session:
         trace = session.trace()

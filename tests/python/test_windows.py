@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -119,11 +120,64 @@ def test_recursion_through_one_object(session: wr.Session) -> None:
     assert w.measurement.seconds == pytest.approx(totals.max_seconds)
 
 
-def test_an_exception_ends_the_window_and_goes_on(session: wr.Session) -> None:
-    with pytest.raises(KeyError, match="mine"), session.window("x") as w:
-        raise KeyError("mine")
+@pytest.mark.parametrize(
+    "kind", [KeyError, KeyboardInterrupt, SystemExit, GeneratorExit, asyncio.CancelledError]
+)
+def test_an_exception_ends_the_window_and_goes_on(
+    session: wr.Session, kind: type[BaseException]
+) -> None:
+    error = kind("mine")
+
+    @session.window("f")
+    def f() -> None:
+        raise error
+
+    with pytest.raises(kind) as caught, session.window("outer"), session.window("x") as w:
+        f()
+    assert caught.value is error
     assert_true(w.measurement)
-    assert session.report().open == 0
+    report = session.report()
+    assert {name: totals.count for name, totals in report.windows.items()} == {
+        "f": 1,
+        "x": 1,
+        "outer": 1,
+    }
+    assert report.open == 0
+
+
+def test_an_interrupt_ends_the_windows_that_it_falls_into(session: wr.Session) -> None:
+    again, rounds = session.window("again"), 0
+    with pytest.raises(KeyboardInterrupt), session.window("outer"):
+        threading.Timer(0.05, signal.raise_signal, (signal.SIGINT,)).start()
+        while True:
+            with again:
+                rounds += 1
+    report = session.report()
+    # It may fall between a window's begin and its first line, or between its last line and its end.
+    assert report.windows["again"].count + report.open - rounds in (0, 1)
+    assert report.open <= 1
+    assert report.windows["outer"].count == 1
+
+
+def test_a_cancelled_task_ends_its_windows(session: wr.Session) -> None:
+    @session.window("task")
+    async def task(begun: asyncio.Event) -> None:
+        with session.window("inner"):
+            begun.set()
+            await asyncio.sleep(60)
+
+    async def cancel() -> None:
+        begun = asyncio.Event()
+        running = asyncio.create_task(task(begun))
+        await begun.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(cancel())
+    report = session.report()
+    counts = {name: totals.count for name, totals in report.windows.items()}
+    assert (report.open, counts) == (0, {"task": 1, "inner": 1})
 
 
 def test_threads_share_a_name_and_an_object(session: wr.Session) -> None:

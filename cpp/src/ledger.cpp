@@ -62,7 +62,7 @@ void Ledger::add(LedgerEntry& entry, const Mark& from, const Mark& to, const Nes
     for (std::size_t i = 0; i < a.standings.size(); ++i, ++channel) {
       WindowMarks marks;
       for (std::size_t k = 0; k < marks.readings.size(); ++k) {
-        marks.readings[k] = b.tallies[i][k] - a.tallies[i][k];
+        marks.readings[k] = b.counts.through.readings[i][k] - a.counts.before.readings[i][k];
       }
       const ChannelEnergy energy = energy_between(a.standings[i], b.standings[i], marks);
       ChannelTotals& totals = entry.channels[channel];

@@ -59,11 +59,11 @@ void Windows::process(const QueuedMark& mark, std::uint64_t place, bool exact) {
   }
 }
 
-bool Windows::settle(std::int64_t t_ns, Settling::Side side, bool exact, Mark& to) {
+bool Windows::settle(std::int64_t t_ns, bool exact, Mark& to) {
   to.t_ns = t_ns;
   bool settled = true;
   for (std::size_t s = 0; s < settlings_.size(); ++s) {
-    settled = settlings_[s].settle(t_ns, side, exact, to.sources[s]) && settled;
+    settled = settlings_[s].settle(t_ns, exact, to.sources[s]) && settled;
   }
   return settled;
 }
@@ -74,7 +74,7 @@ void Windows::begin_record(const QueuedMark& mark, std::uint64_t ticket, bool ex
   record.slot = mark.slot();
   record.ticket = ticket;
   record.thread = mark.thread();
-  record.begin_lost = !settle(mark.t_ns, Settling::Side::begin, exact, record.from);
+  record.begin_lost = !settle(mark.t_ns, exact, record.from);
   Record*& innermost_open = innermost(record.thread);
   record.outer = innermost_open;
   record.inner = nullptr;
@@ -94,7 +94,7 @@ void Windows::begin_record(const QueuedMark& mark, std::uint64_t ticket, bool ex
 }
 
 void Windows::end_record(Record& record, std::int64_t t_ns, bool exact, State state) {
-  const bool settled = settle(t_ns, Settling::Side::end, exact, record.to) && !record.begin_lost;
+  const bool settled = settle(t_ns, exact, record.to) && !record.begin_lost;
   record.state = settled ? state : State::lost;
   Slot& slot = slot_at(record.slot);
   LedgerEntry& entry = entry_of(slot);

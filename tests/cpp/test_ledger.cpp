@@ -12,7 +12,7 @@ namespace {
 constexpr double infinite = std::numeric_limits<double>::infinity();
 
 // One counter at a time, known to so much on either side.
-Mark mark(std::int64_t t_ns, double value_j, double uncertain_j, MarkCounts tallies = {}) {
+Mark mark(std::int64_t t_ns, double value_j, double uncertain_j, MarkCounts counts = {}) {
   Mark made;
   made.t_ns = t_ns;
   made.sources.resize(1);
@@ -20,7 +20,8 @@ Mark mark(std::int64_t t_ns, double value_j, double uncertain_j, MarkCounts tall
                                 .value_j = value_j,
                                 .upper_j = value_j + uncertain_j,
                                 .still = false}};
-  made.sources[0].tallies = {tallies};
+  made.sources[0].counts.before.readings = {counts};
+  made.sources[0].counts.through.readings = {counts};
   return made;
 }
 

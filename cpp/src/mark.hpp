@@ -47,6 +47,18 @@ struct WindowMarks {
   std::uint64_t lost = 0;
 };
 
+inline WindowMarks marks_between(const Mark::PerSource& from, const Mark::PerSource& to,
+                                 std::size_t channel) noexcept {
+  WindowMarks marks;
+  const MarkCounts& before = from.counts.before.readings[channel];
+  const MarkCounts& after = to.counts.through.readings[channel];
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    marks.readings[i] = after[i] - before[i];
+  }
+  marks.gap = to.counts.through.gaps - from.counts.before.gaps;
+  return marks;
+}
+
 // Energy of a counter that stood at `a`, then at `b`.
 inline ChannelEnergy energy_between(const Standing& a, const Standing& b,
                                     const WindowMarks& marks) noexcept {
@@ -64,6 +76,12 @@ inline ChannelEnergy energy_between(const Standing& a, const Standing& b,
     energy.upper_j = std::numeric_limits<double>::infinity();  // nothing proves one any more
   }
   return energy;
+}
+
+inline ChannelEnergy energy_between(const Mark::PerSource& from, const Mark::PerSource& to,
+                                    std::size_t channel) noexcept {
+  return energy_between(from.standings[channel], to.standings[channel],
+                        marks_between(from, to, channel));
 }
 
 }  // namespace wattring

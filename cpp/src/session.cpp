@@ -34,22 +34,6 @@ std::int64_t read_cost_ns(Source& source) {
   return costs[costs.size() / 2];
 }
 
-// What went wrong between two marks.
-WindowMarks count_marks(const Ring& ring, std::size_t channel, const Mark::PerSource& from,
-                        const Mark::PerSource& to) {
-  WindowMarks found;
-  const RowCounts& before = from.counts.before;
-  const RowCounts& after = to.counts.through;
-  for (std::size_t i = 0; i < found.readings.size(); ++i) {
-    found.readings[i] = after.readings[channel][i] - before.readings[channel][i];
-  }
-  found.gap = after.gaps - before.gaps;
-  if (ring.oldest() > from.row) {
-    found.lost = std::min(ring.oldest(), to.row + 1) - from.row;
-  }
-  return found;
-}
-
 }  // namespace
 
 Session::Session(const Environment& env, const std::vector<std::string>& sources,
@@ -193,10 +177,12 @@ std::vector<std::vector<ChannelEnergy>> Session::between(const Mark& from, const
   for (std::size_t s = 0; s < samplers_.size(); ++s) {
     const Mark::PerSource& a = from.sources.at(s);
     const Mark::PerSource& b = to.sources.at(s);
+    const std::uint64_t oldest = samplers_[s]->ring().oldest();
     energies.emplace_back();
     for (std::size_t i = 0; i < a.standings.size(); ++i) {
-      energies.back().push_back(energy_between(a.standings[i], b.standings[i],
-                                               count_marks(samplers_[s]->ring(), i, a, b)));
+      WindowMarks marks = marks_between(a, b, i);
+      marks.lost = oldest > a.row ? std::min(oldest, b.row + 1) - a.row : 0;
+      energies.back().push_back(energy_between(a.standings[i], b.standings[i], marks));
     }
   }
   return energies;

@@ -123,14 +123,12 @@ bool Settling::settle(std::int64_t t_ns, bool exact, Mark::PerSource& to) {
   }
   const std::size_t channels = counts_.readings.size();
   to.row = cell_.row;
-  to.standings.resize(channels);
-  for (const auto side : {&CountsAround::before, &CountsAround::through}) {
-    (to.counts.*side).readings.resize(channels);
-    (to.counts.*side).gaps = (cell_.counts.*side).gaps;
-    if (any_marked_) {
-      (to.counts.*side).readings = (cell_.counts.*side).readings;
-    }
+  if (any_marked_ || to.standings.size() != channels) {
+    to.standings.resize(channels);
+    to.counts = cell_.counts;
   }
+  to.counts.before.gaps = cell_.counts.before.gaps;
+  to.counts.through.gaps = cell_.counts.through.gaps;
   const double part = cell_.t1 > cell_.t0 ? static_cast<double>(t_ns - cell_.t0) /
                                                 static_cast<double>(cell_.t1 - cell_.t0)
                                           : 0;

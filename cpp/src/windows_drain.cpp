@@ -70,6 +70,9 @@ bool Windows::settle(std::int64_t t_ns, bool exact, Mark& to) {
 
 void Windows::begin_record(const QueuedMark& mark, std::uint64_t ticket, bool exact) {
   Record& record = take_record();
+  const std::uint32_t name = slot_at(mark.slot()).name;
+  ledger_.begin(name, mark.t_ns);
+  record.nested.clear(name, channels_);
   record.state = State::open;
   record.slot = mark.slot();
   record.ticket = ticket;
@@ -104,6 +107,7 @@ void Windows::end_record(Record& record, std::int64_t t_ns, bool exact, State st
     ledger_.add(entry, record.from, record.to, record.nested,
                 is_inside ? &record.outer->nested : nullptr);
   } else {
+    ledger_.cancel(slot.name, record.from.t_ns);
     ++(record.state == State::lost ? entry.lost : entry.cut_off);
   }
   if (record.inner != nullptr) {
@@ -170,7 +174,6 @@ Windows::Record& Windows::take_record() {
   }
   Record& record = *free_records_.back();
   free_records_.pop_back();
-  record.nested.clear(channels_);
   return record;
 }
 

@@ -38,6 +38,8 @@ CPP_FLOORS = [
         "update_clock",
         "estimate",
         "mark",
+        "sum",
+        "cover",
         "ledger",
         "sampler",
         "clock_keeper",

@@ -67,11 +67,12 @@ int main(int argc, char** argv) {
   const long after_kib = resident_kib();
   const SamplerStats stats = session.samplers()[0]->stats();
   session.stop();
-  const ChannelTotals& a = entry_of(report, "outer").channels.at(0);
+  const LedgerEntry& outermost = entry_of(report, "outer");
   const LedgerEntry& all = entry_of(report, "inner");
-  const ChannelTotals& b = all.channels.at(0);
+  const Bounded a = outermost.inclusive(0);
+  const Bounded b = all.inclusive(0);
   const double share =
-      static_cast<double>(all.ns) / static_cast<double>(entry_of(report, "outer").ns);
+      static_cast<double>(all.covered.ns) / static_cast<double>(outermost.covered.ns);
   std::printf(
       "{\"windows\": %llu, \"dropped\": %llu, \"lost\": %llu, \"ns_each\": %.0f, "
       "\"growth_kib\": %ld, \"outer_j\": %.6f, \"outer_lower_j\": %.6f, \"outer_upper_j\": %.6f, "
@@ -80,9 +81,8 @@ int main(int argc, char** argv) {
       "\"share_of_time\": %.4f, \"missed\": %llu}\n",
       static_cast<unsigned long long>(all.count - 1),
       static_cast<unsigned long long>(report.dropped), static_cast<unsigned long long>(all.lost),
-      ns, after_kib - before_kib, a.inclusive.value_j.get(), a.inclusive.lower_j.get(),
-      a.inclusive.upper_j.get(), 50 * static_cast<double>(all.ns) * 1e-9, b.inclusive.value_j.get(),
-      b.inclusive.lower_j.get(), b.inclusive.upper_j.get(), a.exclusive.value_j.get(), share,
-      static_cast<unsigned long long>(stats.missed));
+      ns, after_kib - before_kib, a.value_j, a.lower_j, a.upper_j,
+      50 * static_cast<double>(all.covered.ns) * 1e-9, b.value_j, b.lower_j, b.upper_j,
+      outermost.exclusive(0).value_j, share, static_cast<unsigned long long>(stats.missed));
   return 0;
 }

@@ -8,14 +8,15 @@
 
 namespace wattring {
 
-// A number that one thread writes and others may read at any time.
+// A number that one thread writes and others may read at any time; what that thread wrote before is
+// there as well (on x86-64 both are plain moves).
 class Tally {
  public:
   void add(std::uint64_t n) noexcept {
     // No read-modify-write instruction: there is one writer.
-    n_.store(n_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+    n_.store(n_.load(std::memory_order_relaxed) + n, std::memory_order_release);
   }
-  std::uint64_t get() const noexcept { return n_.load(std::memory_order_relaxed); }
+  std::uint64_t get() const noexcept { return n_.load(std::memory_order_acquire); }
 
  private:
   std::atomic<std::uint64_t> n_{0};

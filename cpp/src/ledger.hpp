@@ -2,7 +2,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -10,85 +9,27 @@
 #include <string>
 #include <vector>
 
+#include "cover.hpp"
 #include "mark.hpp"
+#include "sum.hpp"
 
 namespace wattring {
 
-// A sum that stays right to the last digits however many terms it has: terms are added up plainly,
-// and fold(), to be called every `terms_per_fold` of them, adds that with what was lost (Neumaier).
-class Sum {
- public:
-  static constexpr std::uint64_t terms_per_fold = 1024;
-
-  void add(double x) noexcept { recent_ += x; }
-  void fold() noexcept {
-    const double sum = sum_ + recent_;
-    // An infinite term makes the sum infinite for good; the correction would turn it into a NaN.
-    if (std::isfinite(sum)) {
-      correction_ +=
-          std::abs(sum_) >= std::abs(recent_) ? (sum_ - sum) + recent_ : (recent_ - sum) + sum_;
-    }
-    sum_ = sum;
-    recent_ = 0;
-  }
-  double get() const noexcept { return sum_ + (correction_ + recent_); }
-
- private:
-  double recent_ = 0;
-  double sum_ = 0;
-  double correction_ = 0;
-};
-
-// An energy and its bounds, in joules.
-struct BoundedSum {
-  Sum lower_j;
-  Sum value_j;
-  Sum upper_j;
-
-  void add(double lower, double value, double upper) noexcept {
-    lower_j.add(lower);
-    value_j.add(value);
-    upper_j.add(upper);
-  }
-  void fold() noexcept {
-    lower_j.fold();
-    value_j.fold();
-    upper_j.fold();
-  }
-};
-
-// The upper bound of windows of which each begins after the one before has ended. Together they
-// take no more than runs from the first of a run to its last, so that each adds only what lies
-// above what was reached before: with U and L the bounds of E(t), U(end) − max(U(last end),
-// L(begin)). By itself each would add the uncertainty of two readings, and a million short ones a
-// million times that.
-class Chain {
- public:
-  // What a window adds that ended at `end`; energy.upper_j is U(end) − L(begin), or infinite.
-  double add(const ChannelEnergy& energy, const Standing& end) noexcept {
-    double upper_j = energy.upper_j;
-    if (std::isfinite(reached_j_) && std::isfinite(upper_j)) {
-      upper_j = std::min(upper_j, end.upper_j - reached_j_);
-    }
-    reached_j_ = end.upper_j;
-    return upper_j;
-  }
-
- private:
-  double reached_j_ = std::numeric_limits<double>::infinity();  // nothing yet
-};
-
 // What the windows directly inside another one of the same thread took of it.
 struct Nested {
+  struct Inside {
+    ChainedSum others;
+    ChainedSum same;  // of the outer one's name
+  };
+  std::size_t name = 0;  // of the outer one
   std::uint64_t count = 0;
   std::int64_t ns = 0;
-  std::vector<BoundedSum> channels;
-  std::vector<Chain> chains;
+  std::vector<Inside> channels;
 
-  void clear(std::size_t channel_count) {
+  void clear(std::size_t of_name, std::size_t channel_count) {
+    name = of_name;
     if (count > 0 || channels.size() != channel_count) {
       channels.assign(channel_count, {});
-      chains.assign(channel_count, {});
     }
     count = 0;
     ns = 0;
@@ -96,9 +37,9 @@ struct Nested {
 };
 
 struct ChannelTotals {
-  BoundedSum inclusive;
-  BoundedSum exclusive;  // without the windows directly inside, by interval arithmetic
-  Chain chain;
+  Sum summed_j;    // each window in full
+  BoundedSum own;  // without the windows directly inside, by interval arithmetic; likewise
+  Sum others_j;    // upper bound of the windows of other names directly inside
   double min_j = std::numeric_limits<double>::infinity();  // of single windows
   double max_j = 0;
   std::uint64_t unbounded = 0;  // windows with no upper bound
@@ -108,36 +49,57 @@ struct ChannelTotals {
   std::uint64_t reset = 0;
 };
 
+struct Bounded {
+  double lower_j = 0;
+  double value_j = 0;
+  double upper_j = 0;
+};
+
 // All windows of one name.
 struct LedgerEntry {
   std::string name;
   std::uint64_t count = 0;
-  std::uint64_t cut_off = 0;  // not ended when the session stopped; nowhere else in here
-  std::uint64_t lost = 0;     // their samples were gone before they were settled; likewise
-  std::int64_t ns = 0;
-  std::int64_t exclusive_ns = 0;
+  std::uint64_t overlapped = 0;  // of these: they shared time with one that ended before
+  std::uint64_t most_open = 0;   // at once
+  std::uint64_t cut_off = 0;     // not ended when the session stopped; nowhere else in here
+  std::uint64_t lost = 0;        // their samples were gone before they were settled; likewise
+  Covered covered;               // by all of them together
+  std::int64_t summed_ns = 0;    // each in full
+  std::int64_t own_ns = 0;       // without the windows directly inside; likewise
   std::int64_t min_ns = std::numeric_limits<std::int64_t>::max();
   std::int64_t max_ns = 0;
-  std::int64_t last_end_ns = 0;
-  std::vector<ChannelTotals> channels;  // of all sources, one after the other
+  std::vector<ChannelTotals> channels;
+
+  // The energy of the time that they cover.
+  Bounded inclusive(std::size_t channel) const noexcept;
+  // And of the part of it in which one of them was the innermost window of its thread.
+  Bounded exclusive(std::size_t channel) const noexcept;
+  std::int64_t exclusive_ns() const noexcept { return std::min(own_ns, covered.ns); }
 };
 
-// Totals per window name: memory grows with the number of names alone. One thread at a time.
+// Totals per window name: memory grows with the number of names, and of windows that are open. One
+// thread at a time. Names go by small numbers.
 class Ledger {
  public:
-  // Names go by small numbers. nullptr: not there yet.
+  // nullptr: not there yet.
   LedgerEntry* find(std::size_t name) noexcept {
     return name < entries_.size() && !entries_[name].channels.empty() ? &entries_[name] : nullptr;
   }
   LedgerEntry& add_name(std::size_t name, const std::string& text, std::size_t channels);
-  // Books a window; `outer`, if any, is what the window around it has spent on those inside.
-  static void add(LedgerEntry& entry, const Mark& from, const Mark& to, const Nested& nested,
-                  Nested* outer);
+
+  // Every window begins, and then it is either cancelled or added to the entry of its name.
+  void begin(std::size_t name, std::int64_t t_ns);
+  void cancel(std::size_t name, std::int64_t t_ns) { covers_[name].cancel(t_ns); }
+  // `outer`, if any, is what the window around it has spent on those inside.
+  void add(LedgerEntry& entry, const Mark& from, const Mark& to, const Nested& nested,
+           Nested* outer);
+
   // By number; those without channels were never added.
   std::span<const LedgerEntry> entries() const noexcept { return entries_; }
 
  private:
   std::vector<LedgerEntry> entries_;
+  std::vector<Cover> covers_;
 };
 
 }  // namespace wattring

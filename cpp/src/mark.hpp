@@ -2,30 +2,23 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <vector>
 
 #include "estimate.hpp"
+#include "row_counts.hpp"
 
 namespace wattring {
-
-// Readings marked failed, ambiguous, reset (row.hpp).
-using MarkCounts = std::array<std::uint64_t, 3>;
 
 // Where every counter of a session stood at one time. Two of them make a window, however long: they
 // outlive the rows that they came from.
 struct Mark {
   struct PerSource {
     std::vector<Standing> standings;
-    std::vector<MarkCounts> tallies;  // so far
-    std::uint64_t missed = 0;         // deadlines without a row, or rows behind such, so far
-    std::uint64_t row = 0;            // first row after the mark
-    // Per channel: marks (and gaps) of rows after the mark that may be in the tallies already,
-    // because the mark was settled later.
-    std::vector<std::array<std::uint64_t, 4>> since;
+    std::uint64_t row = 0;  // first row after the mark
+    CountsAround counts;    // of that row: a window has it on either border
   };
   std::int64_t t_ns = 0;
   std::vector<PerSource> sources;
@@ -42,7 +35,7 @@ struct ChannelEnergy {
   std::uint64_t ambiguous = 0;
   std::uint64_t reset = 0;
   // Of the whole source: rows behind missed deadlines, and rows of the window that have left the
-  // ring. Once rows are lost, `gap` rests on the count of missed deadlines.
+  // ring.
   std::uint64_t gap = 0;
   std::uint64_t lost = 0;
 };
@@ -53,6 +46,18 @@ struct WindowMarks {
   std::uint64_t gap = 0;
   std::uint64_t lost = 0;
 };
+
+inline WindowMarks marks_between(const Mark::PerSource& from, const Mark::PerSource& to,
+                                 std::size_t channel) noexcept {
+  WindowMarks marks;
+  const MarkCounts& before = from.counts.before.readings[channel];
+  const MarkCounts& after = to.counts.through.readings[channel];
+  for (std::size_t i = 0; i < before.size(); ++i) {
+    marks.readings[i] = after[i] - before[i];
+  }
+  marks.gap = to.counts.through.gaps - from.counts.before.gaps;
+  return marks;
+}
 
 // Energy of a counter that stood at `a`, then at `b`.
 inline ChannelEnergy energy_between(const Standing& a, const Standing& b,
@@ -71,6 +76,12 @@ inline ChannelEnergy energy_between(const Standing& a, const Standing& b,
     energy.upper_j = std::numeric_limits<double>::infinity();  // nothing proves one any more
   }
   return energy;
+}
+
+inline ChannelEnergy energy_between(const Mark::PerSource& from, const Mark::PerSource& to,
+                                    std::size_t channel) noexcept {
+  return energy_between(from.standings[channel], to.standings[channel],
+                        marks_between(from, to, channel));
 }
 
 }  // namespace wattring

@@ -218,7 +218,6 @@ bool Sampler::push(ReadStatus outcome, std::uint64_t status) noexcept {
     const std::uint64_t marks =
         sweep_.failed(i) ? row::failed : counters_[i].advance(sweep_.raw()[i], t_begin_, t_end_);
     if (marks != 0) {
-      tallies_[i].add(marks);
       status |= marks | row::channel_bit(i);
     }
     row_[row::first_reading + i] = counters_[i].value();
@@ -227,6 +226,14 @@ bool Sampler::push(ReadStatus outcome, std::uint64_t status) noexcept {
   row_[row::t_end_word] = static_cast<std::uint64_t>(t_end_);
   row_[row::status_word] = status;
   ring_.push(row_);
+  if ((status & row::channel_marks) != 0) {
+    for (std::size_t i = 0; i < tallies_.size(); ++i) {
+      tallies_[i].add(row::marks_of(status, i));
+    }
+  }
+  if ((status & row::gap) != 0) {
+    gaps_.add(1);
+  }
   samples_.add(1);
   if (outcome == ReadStatus::failed || outcome == ReadStatus::gone) {
     failed_.add(1);
@@ -239,6 +246,22 @@ bool Sampler::push(ReadStatus outcome, std::uint64_t status) noexcept {
     return false;
   }
   return true;
+}
+
+std::uint64_t Sampler::count_rows(RowCounts& counts) const {
+  for (;;) {
+    // These lag behind the ring while a row is made, and are of more rows if one came meanwhile.
+    const std::uint64_t rows = samples_.get();
+    counts.readings.clear();
+    for (const ChannelTallies& tallies : tallies_) {
+      counts.readings.push_back(tallies.snapshot());
+    }
+    counts.gaps = gaps_.get();
+    if (ring_.head() == rows) {
+      return rows;
+    }
+    sleep_for(20'000);
+  }
 }
 
 SamplerStats Sampler::stats() const {

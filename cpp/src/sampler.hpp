@@ -3,7 +3,6 @@
 
 #include <pthread.h>
 
-#include <array>
 #include <atomic>
 #include <memory>
 #include <string>
@@ -14,6 +13,7 @@
 #include "histogram.hpp"
 #include "ring.hpp"
 #include "row.hpp"
+#include "row_counts.hpp"
 #include "source.hpp"
 
 namespace wattring {
@@ -36,9 +36,7 @@ struct ChannelTallies {
     ambiguous.add((marks & row::ambiguous) != 0 ? 1 : 0);
     reset.add((marks & row::reset) != 0 ? 1 : 0);
   }
-  std::array<std::uint64_t, 3> snapshot() const noexcept {
-    return {failed.get(), ambiguous.get(), reset.get()};
-  }
+  MarkCounts snapshot() const noexcept { return {failed.get(), ambiguous.get(), reset.get()}; }
 };
 
 struct SamplerStats {
@@ -91,7 +89,8 @@ class Sampler {
   std::int64_t period_ns() const noexcept { return options_.period_ns; }
   bool running() const noexcept { return running_.load(std::memory_order_acquire); }
   SamplerStats stats() const;
-  const ChannelTallies& tallies(std::size_t channel) const noexcept { return tallies_[channel]; }
+  // What all rows so far said, and how many those are. May wait for a row that is just being made.
+  std::uint64_t count_rows(RowCounts& counts) const;
 
  private:
   static void* enter(void* self) noexcept;
@@ -133,6 +132,7 @@ class Sampler {
   Tally missed_;
   Tally retries_;
   Tally failed_;
+  Tally gaps_;
   Histogram lateness_;
   Histogram read_time_;
 };

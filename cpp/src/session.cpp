@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
-#include <utility>
 
 #include "error.hpp"
 
@@ -33,45 +32,6 @@ std::int64_t read_cost_ns(Source& source) {
   }
   std::nth_element(costs.begin(), costs.begin() + costs.size() / 2, costs.end());
   return costs[costs.size() / 2];
-}
-
-using Counts = std::array<std::uint64_t, 4>;  // failed, ambiguous, reset, gap
-
-// Adds up what the rows from `from` to `to` say of a channel; false at the first that is gone.
-bool add_rows(const Ring& ring, std::size_t channel, std::uint64_t from, std::uint64_t to,
-              Counts& counts) {
-  for (std::uint64_t k = from; k <= to && k < ring.head(); ++k) {
-    std::uint64_t status = 0;
-    if (!ring.peek(k, row::status_word, status)) {
-      return false;
-    }
-    const std::uint64_t marks = row::marks_of(status, channel);
-    counts[0] += (marks & row::failed) != 0 ? 1 : 0;
-    counts[1] += (marks & row::ambiguous) != 0 ? 1 : 0;
-    counts[2] += (marks & row::reset) != 0 ? 1 : 0;
-    counts[3] += (status & row::gap) != 0 ? 1 : 0;
-  }
-  return true;
-}
-
-// What went wrong between two marks: from the rows while they are there, else from the tallies.
-WindowMarks count_marks(const Ring& ring, std::size_t channel, const Mark::PerSource& from,
-                        const Mark::PerSource& to) {
-  WindowMarks found;
-  Counts counts{};
-  if (!add_rows(ring, channel, from.row, to.row, counts)) {
-    found.lost = std::clamp(ring.oldest(), from.row + 1, to.row + 1) - from.row;
-    const auto& before = from.tallies[channel];
-    const auto& after = to.tallies[channel];
-    const auto grown = [](std::uint64_t a, std::uint64_t b) { return b > a ? b - a : 0; };
-    for (std::size_t i = 0; i < before.size(); ++i) {
-      counts[i] = grown(before[i], after[i] + from.since[channel][i]);
-    }
-    counts[3] = grown(from.missed, to.missed) + from.since[channel][3];
-  }
-  found.readings = {counts[0], counts[1], counts[2]};
-  found.gap = counts[3];
-  return found;
 }
 
 }  // namespace
@@ -173,16 +133,7 @@ Mark Session::mark(std::int64_t t_ns) const {
                 "take it from time.monotonic_ns()");
   }
   Mark mark{.t_ns = t_ns, .sources = {}, .session = identity_};
-  for (const auto& sampler : samplers_) {
-    Mark::PerSource source;
-    for (std::size_t i = 0; i < sampler->channels().size(); ++i) {
-      source.tallies.push_back(sampler->tallies(i).snapshot());
-    }
-    const SamplerStats stats = sampler->stats();
-    source.missed = stats.missed + stats.retries;  // either leaves a hole in the rows
-    source.row = sampler->ring().head();           // for now: rows before it are in the tallies
-    mark.sources.push_back(std::move(source));
-  }
+  mark.sources.resize(samplers_.size());
   for (std::size_t s = 0; s < samplers_.size(); ++s) {
     const Sampler& sampler = *samplers_[s];
     const Ring& ring = sampler.ring();
@@ -191,11 +142,12 @@ Mark Session::mark(std::int64_t t_ns) const {
       // nobody.
       sleep_for(std::clamp<std::int64_t>(sampler.period_ns() / 2, 50'000, 10'000'000));
     }
-    mark.sources[s].standings = settle(s, t_ns);
-    const std::uint64_t tallied = std::exchange(mark.sources[s].row, row_after(ring, t_ns));
-    for (std::size_t i = 0; i < sampler.channels().size(); ++i) {
-      add_rows(ring, i, mark.sources[s].row, tallied, mark.sources[s].since.emplace_back());
-    }
+    Mark::PerSource& source = mark.sources[s];
+    source.standings = settle(s, t_ns);
+    source.row = row_after(ring, t_ns);
+    RowCounts counted;
+    const std::uint64_t rows = sampler.count_rows(counted);
+    source.counts.set(ring, source.row, counted, rows);
   }
   return mark;
 }
@@ -226,10 +178,12 @@ std::vector<std::vector<ChannelEnergy>> Session::between(const Mark& from, const
   for (std::size_t s = 0; s < samplers_.size(); ++s) {
     const Mark::PerSource& a = from.sources.at(s);
     const Mark::PerSource& b = to.sources.at(s);
+    const std::uint64_t oldest = samplers_[s]->ring().oldest();
     energies.emplace_back();
     for (std::size_t i = 0; i < a.standings.size(); ++i) {
-      energies.back().push_back(energy_between(a.standings[i], b.standings[i],
-                                               count_marks(samplers_[s]->ring(), i, a, b)));
+      WindowMarks marks = marks_between(a, b, i);
+      marks.lost = oldest > a.row ? std::min(oldest, b.row + 1) - a.row : 0;
+      energies.back().push_back(energy_between(a.standings[i], b.standings[i], marks));
     }
   }
   return energies;

@@ -15,43 +15,29 @@ namespace {
 constexpr std::int64_t shortest_cell_ns = 50'000;
 constexpr std::int64_t most_cells = 32;
 
-void add_marks(std::vector<MarkCounts>& to, std::uint64_t status, std::uint64_t n) {
-  for (std::size_t i = 0; i < to.size(); ++i) {
-    const std::uint64_t marks = row::marks_of(status, i);
-    to[i][0] += (marks & row::failed) != 0 ? n : 0;
-    to[i][1] += (marks & row::ambiguous) != 0 ? n : 0;
-    to[i][2] += (marks & row::reset) != 0 ? n : 0;
-  }
-}
-
 }  // namespace
 
-Settling::Settling(const Sampler& sampler)
-    : sampler_(sampler), tallies_(sampler.channels().size()), clocks_(sampler) {}
+Settling::Settling(const Sampler& sampler) : sampler_(sampler), clocks_(sampler) {
+  counts_.readings.resize(sampler.channels().size());
+}
 
 void Settling::follow() {
   clocks_.work();
+  count();
+}
+
+void Settling::count() {
   const Ring& ring = sampler_.ring();
   const std::uint64_t head = ring.head();
   while (followed_ < head) {
     std::uint64_t status = 0;
     if (!ring.peek(followed_, row::status_word, status)) {
-      // Overtaken: from the sampler's own tallies, which may be a row ahead.
-      for (std::size_t i = 0; i < tallies_.size(); ++i) {
-        const MarkCounts now = sampler_.tallies(i).snapshot();
-        for (std::size_t k = 0; k < now.size(); ++k) {
-          tallies_[i][k] = std::max(tallies_[i][k], now[k]);
-          any_marked_ = any_marked_ || now[k] > 0;
-        }
-      }
-      followed_ = ring.oldest();
+      followed_ = sampler_.count_rows(counts_);  // overtaken
+      any_marked_ = counts_.any_readings();
       continue;
     }
-    if ((status & row::channel_marks) != 0) {
-      any_marked_ = true;
-      add_marks(tallies_, status, 1);
-    }
-    gaps_ += (status & row::gap) != 0 ? 1 : 0;
+    counts_.add(status);
+    any_marked_ = any_marked_ || (status & row::channel_marks) != 0;
     ++followed_;
   }
 }
@@ -90,27 +76,6 @@ std::vector<Standing> Settling::stand_at(std::int64_t t_ns) {
   return stand(sampler_.ring(), sampler_.channels(), t_ns, &clocks_.clocks());
 }
 
-void Settling::count(std::uint64_t row) {
-  cell_.before = tallies_;
-  cell_.through = tallies_;
-  cell_.gaps_before = gaps_;
-  cell_.gaps_through = gaps_;
-  for (std::uint64_t k = row; k < followed_; ++k) {
-    std::uint64_t status = 0;
-    if (!sampler_.ring().peek(k, row::status_word, status)) {
-      continue;
-    }
-    constexpr std::uint64_t minus_one = ~std::uint64_t{0};
-    const std::uint64_t gap = (status & row::gap) != 0 ? 1 : 0;
-    cell_.gaps_before -= gap;
-    add_marks(cell_.before, status, minus_one);
-    if (k > row) {
-      cell_.gaps_through -= gap;
-      add_marks(cell_.through, status, minus_one);
-    }
-  }
-}
-
 bool Settling::load(std::int64_t t_ns, bool exact) {
   const Ring& ring = sampler_.ring();
   const std::uint64_t k = row_after(ring, t_ns);
@@ -145,25 +110,25 @@ bool Settling::load(std::int64_t t_ns, bool exact) {
   cell_.t0 = t0;
   cell_.t1 = t1;
   cell_.row = k;
-  count(k);
+  count();  // the rows around it may have come since
+  cell_.counts.set(ring, k, counts_, followed_);
   return true;
 }
 
-bool Settling::settle(std::int64_t t_ns, Side side, bool exact, Mark::PerSource& to) {
+bool Settling::settle(std::int64_t t_ns, bool exact, Mark::PerSource& to) {
   const bool single = cell_.t0 == cell_.t1;
   const bool inside = single ? t_ns == cell_.t0 : !exact && t_ns > cell_.t0 && t_ns <= cell_.t1;
   if (!inside && !load(t_ns, exact)) {
     return false;
   }
-  const std::size_t channels = tallies_.size();
+  const std::size_t channels = counts_.readings.size();
   to.row = cell_.row;
-  to.standings.resize(channels);
-  to.tallies.resize(channels);
-  to.since.resize(channels);  // nothing: the tallies are those of the row
-  to.missed = side == Side::begin ? cell_.gaps_before : cell_.gaps_through;
-  if (any_marked_) {
-    to.tallies = side == Side::begin ? cell_.before : cell_.through;
+  if (any_marked_ || to.standings.size() != channels) {
+    to.standings.resize(channels);
+    to.counts = cell_.counts;
   }
+  to.counts.before.gaps = cell_.counts.before.gaps;
+  to.counts.through.gaps = cell_.counts.through.gaps;
   const double part = cell_.t1 > cell_.t0 ? static_cast<double>(t_ns - cell_.t0) /
                                                 static_cast<double>(cell_.t1 - cell_.t0)
                                           : 0;

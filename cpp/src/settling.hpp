@@ -21,18 +21,15 @@ class Settling {
  public:
   explicit Settling(const Sampler& sampler);
 
-  // Counts the marks in new rows, and works on the clocks; to be called about once a row, often
-  // enough that none is overwritten before.
+  // Counts what new rows say, and works on the clocks; to be called about once a row.
   void follow();
 
   // Marks up to this time can be settled: later rows say all about them that they will. The latest
   // possible time when no more rows are to be expected. `t_ns` is the oldest mark of interest.
   std::int64_t covered_until(std::int64_t t_ns, std::int64_t now_ns);
 
-  enum class Side : std::uint8_t { begin, end };
-  // Where the counters stood at t; false when the rows around it are gone. Row marks are counted
-  // from the first row after a begin to the first row after an end.
-  bool settle(std::int64_t t_ns, Side side, bool exact, Mark::PerSource& to);
+  // Where the counters stood at t; false when the rows around it are gone.
+  bool settle(std::int64_t t_ns, bool exact, Mark::PerSource& to);
 
   // What passes at most between a mark and the time at which it can be settled, unless the device
   // or the machine stalls; after that it is settled as well as the rows allow.
@@ -45,19 +42,15 @@ class Settling {
     std::uint64_t row = 0;  // first row after it
     std::vector<Standing> at0;
     std::vector<Standing> at1;
-    std::vector<MarkCounts> before;   // marks in the rows before that one
-    std::vector<MarkCounts> through;  // and with it
-    std::uint64_t gaps_before = 0;
-    std::uint64_t gaps_through = 0;
+    CountsAround counts;  // of that row
   };
   bool load(std::int64_t t_ns, bool exact);
-  void count(std::uint64_t row);
+  void count();
   std::vector<Standing> stand_at(std::int64_t t_ns);
 
   const Sampler& sampler_;
-  std::uint64_t followed_ = 0;  // rows whose marks are in tallies_
-  std::vector<MarkCounts> tallies_;
-  std::uint64_t gaps_ = 0;
+  std::uint64_t followed_ = 0;  // rows that are in counts_
+  RowCounts counts_;
   ClockKeeper clocks_;
   bool any_marked_ = false;     // once true always true, so that until then marks hold zeros
   std::uint64_t covering_ = 0;  // rows before this one have a covered begin

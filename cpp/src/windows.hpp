@@ -130,7 +130,7 @@ class Windows final : public RowFollower {
   void process(const QueuedMark& mark, std::uint64_t place, bool exact);
   void begin_record(const QueuedMark& mark, std::uint64_t ticket, bool exact);
   void end_record(Record& record, std::int64_t t_ns, bool exact, State state);
-  bool settle(std::int64_t t_ns, Settling::Side side, bool exact, Mark& to);
+  bool settle(std::int64_t t_ns, bool exact, Mark& to);
   void cut_open();
   void recycle();
   Record& take_record();

@@ -59,22 +59,25 @@ void Windows::process(const QueuedMark& mark, std::uint64_t place, bool exact) {
   }
 }
 
-bool Windows::settle(std::int64_t t_ns, Settling::Side side, bool exact, Mark& to) {
+bool Windows::settle(std::int64_t t_ns, bool exact, Mark& to) {
   to.t_ns = t_ns;
   bool settled = true;
   for (std::size_t s = 0; s < settlings_.size(); ++s) {
-    settled = settlings_[s].settle(t_ns, side, exact, to.sources[s]) && settled;
+    settled = settlings_[s].settle(t_ns, exact, to.sources[s]) && settled;
   }
   return settled;
 }
 
 void Windows::begin_record(const QueuedMark& mark, std::uint64_t ticket, bool exact) {
   Record& record = take_record();
+  const std::uint32_t name = slot_at(mark.slot()).name;
+  ledger_.begin(name, mark.t_ns);
+  record.nested.clear(name, channels_);
   record.state = State::open;
   record.slot = mark.slot();
   record.ticket = ticket;
   record.thread = mark.thread();
-  record.begin_lost = !settle(mark.t_ns, Settling::Side::begin, exact, record.from);
+  record.begin_lost = !settle(mark.t_ns, exact, record.from);
   Record*& innermost_open = innermost(record.thread);
   record.outer = innermost_open;
   record.inner = nullptr;
@@ -94,7 +97,7 @@ void Windows::begin_record(const QueuedMark& mark, std::uint64_t ticket, bool ex
 }
 
 void Windows::end_record(Record& record, std::int64_t t_ns, bool exact, State state) {
-  const bool settled = settle(t_ns, Settling::Side::end, exact, record.to) && !record.begin_lost;
+  const bool settled = settle(t_ns, exact, record.to) && !record.begin_lost;
   record.state = settled ? state : State::lost;
   Slot& slot = slot_at(record.slot);
   LedgerEntry& entry = entry_of(slot);
@@ -105,6 +108,7 @@ void Windows::end_record(Record& record, std::int64_t t_ns, bool exact, State st
                 is_inside ? &record.outer->nested : nullptr);
     log_.add({record.from.t_ns, t_ns, slot.name});
   } else {
+    ledger_.cancel(slot.name, record.from.t_ns);
     ++(record.state == State::lost ? entry.lost : entry.cut_off);
   }
   if (record.inner != nullptr) {
@@ -171,7 +175,6 @@ Windows::Record& Windows::take_record() {
   }
   Record& record = *free_records_.back();
   free_records_.pop_back();
-  record.nested.clear(channels_);
   return record;
 }
 

@@ -76,23 +76,22 @@ py::dict stats_of(Session& session, std::size_t source) {
   return d;
 }
 
-py::dict totals_of(const BoundedSum& inclusive, const BoundedSum& sum) {
-  // No part can be more than the whole.
-  const double lower_j = sum.lower_j.get();
-  const double upper_j = std::max(lower_j, std::min(sum.upper_j.get(), inclusive.upper_j.get()));
+py::dict dict_of(const Bounded& energy) {
   py::dict d;
-  d["lower_j"] = lower_j;
-  d["energy_j"] = std::clamp(sum.value_j.get(), lower_j, upper_j);
-  d["upper_j"] = upper_j;
+  d["lower_j"] = energy.lower_j;
+  d["energy_j"] = energy.value_j;
+  d["upper_j"] = energy.upper_j;
   return d;
 }
 
 py::dict dict_of(const LedgerEntry& entry) {
   py::list channels;
-  for (const ChannelTotals& totals : entry.channels) {
+  for (std::size_t i = 0; i < entry.channels.size(); ++i) {
+    const ChannelTotals& totals = entry.channels[i];
     py::dict d;
-    d["inclusive"] = totals_of(totals.inclusive, totals.inclusive);
-    d["exclusive"] = totals_of(totals.inclusive, totals.exclusive);
+    d["inclusive"] = dict_of(entry.inclusive(i));
+    d["exclusive"] = dict_of(entry.exclusive(i));
+    d["summed_j"] = totals.summed_j.get();
     d["min_j"] = totals.min_j;
     d["max_j"] = totals.max_j;
     d["unbounded"] = totals.unbounded;
@@ -105,10 +104,12 @@ py::dict dict_of(const LedgerEntry& entry) {
   py::dict d;
   d["name"] = entry.name;
   d["count"] = entry.count;
+  d["overlapped"] = entry.overlapped;
   d["cut_off"] = entry.cut_off;
   d["lost"] = entry.lost;
-  d["ns"] = entry.ns;
-  d["exclusive_ns"] = entry.exclusive_ns;
+  d["ns"] = entry.covered.ns;
+  d["exclusive_ns"] = entry.exclusive_ns();
+  d["summed_ns"] = entry.summed_ns;
   d["min_ns"] = entry.min_ns;
   d["max_ns"] = entry.max_ns;
   d["channels"] = channels;

@@ -36,6 +36,7 @@ class BoundedTotal(TypedDict):
 class ChannelTotals(TypedDict):
     inclusive: BoundedTotal
     exclusive: BoundedTotal
+    summed_j: float
     min_j: float
     max_j: float
     unbounded: int
@@ -47,10 +48,12 @@ class ChannelTotals(TypedDict):
 class LedgerEntry(TypedDict):
     name: str
     count: int
+    overlapped: int
     cut_off: int
     lost: int
     ns: int
     exclusive_ns: int
+    summed_ns: int
     min_ns: int
     max_ns: int
     channels: list[ChannelTotals]

@@ -51,8 +51,7 @@ class Measurement:
         gaps: samples that came late or not at all, per source: rows behind missed deadlines. The
             energy of a gap is in `energy_j`, what is not known about it in `bounds_j`.
         lost: samples of the window that had left the ring when it was evaluated, per source. No
-            energy is lost with them; `failed`, `ambiguous`, `resets` and `gaps` then come from
-            the sampler's own counts, and `gaps` counts the missed deadlines.
+            energy is lost with them, and what they said is in the counts above.
         notes: what limits a figure, per channel; only channels with something to say.
         roots: the channels that no other one contains; `total_j` adds these alone.
         spans_ns: the (begin, end) that were measured, in order; a sum may have several. Without it,

@@ -19,15 +19,24 @@ if TYPE_CHECKING:
 class WindowTotals:
     """All windows of one name.
 
+    Where some of them overlap (threads, recursion), the time and the energy that they share count
+    once: a machine has no more, however many windows look at it.
+
     Attributes:
         count: windows that were measured; all figures below are about these.
-        seconds: their time together; `exclusive_seconds` without the windows directly inside.
+        overlapped: windows among them that shared time with one that had ended before.
+        seconds: the time that they cover together.
+        exclusive_seconds: the part of it in which one of them was the innermost of its thread,
+            that is, without the windows directly inside.
+        summed_seconds: their lengths added up, each in full: more than `seconds` where windows
+            overlapped. By `count` it is the mean length.
         min_seconds: the shortest; `max_seconds` the longest.
-        energy_j: joules per channel, together; within `bounds_j`. Windows of one name that overlap
-            (threads, recursion) each count in full.
+        energy_j: joules per channel in the time that they cover; within `bounds_j`.
         bounds_j: joules per channel, (lower, upper), proven.
-        exclusive_j: without the windows directly inside, of the same thread; `exclusive_bounds_j`
-            its bounds, by interval arithmetic.
+        exclusive_j: the joules of `exclusive_seconds`; within `exclusive_bounds_j`, by interval
+            arithmetic. Where windows of several threads overlapped, the two are the sum over the
+            windows, at most the whole, and the bounds are as wide as that leaves it.
+        summed_j: joules per channel of the windows added up, each in full. By `count`, their mean.
         min_j: of single windows, per channel, the smallest estimate; `max_j` the largest.
         cut_off: windows that had not ended when the session stopped; counted here alone.
         lost: windows whose samples were overwritten before they were settled; counted here alone.
@@ -37,14 +46,17 @@ class WindowTotals:
     """
 
     count: int
+    overlapped: int
     seconds: float
     exclusive_seconds: float
+    summed_seconds: float
     min_seconds: float
     max_seconds: float
     energy_j: dict[str, float]
     bounds_j: dict[str, tuple[float, float]]
     exclusive_j: dict[str, float]
     exclusive_bounds_j: dict[str, tuple[float, float]]
+    summed_j: dict[str, float]
     min_j: dict[str, float]
     max_j: dict[str, float]
     cut_off: int
@@ -68,8 +80,12 @@ class WindowTotals:
 class Report:
     """All windows of a session that have ended, by name; `str()` is a table.
 
+    The energies are those of whole devices, whoever used them: reports of several processes of one
+    machine saw the same energy and do not add up.
+
     Attributes:
         windows: totals per name, in the order in which they were first asked for.
+        device: whose energy it is, per channel.
         open: windows begun and not ended yet.
         pending: ends and begins that could not be settled in time; 0 unless a sensor stalls.
         dropped: windows not counted because too many ended at once for the sampler to keep up.
@@ -78,6 +94,7 @@ class Report:
     """
 
     windows: dict[str, WindowTotals]
+    device: dict[str, str] = field(default_factory=dict)
     open: int = 0
     pending: int = 0
     dropped: int = 0
@@ -132,7 +149,9 @@ class Report:
             ).rstrip()
             for row in rows
         ]
-        return "\n".join([*lines, *self.notes])
+        return "\n".join(
+            [*lines, "energy of whole devices, not of this process alone", *self.notes]
+        )
 
 
 def _finite(value: Any) -> Any:
@@ -152,6 +171,12 @@ def from_ledger(native: NativeReport, channels: Sequence[Channel]) -> Report:
     windows = {entry["name"]: _totals(entry, channels) for entry in native["names"]}
     notes = []
     for name, totals in windows.items():
+        if totals.overlapped and totals.summed_seconds > totals.seconds:
+            summed_j = sum(totals.summed_j[channel] for channel in totals.roots)
+            notes.append(
+                f"{name}: {totals.overlapped} of its windows overlapped; "
+                f"{format_joules(summed_j)} J if each counted in full"
+            )
         if totals.cut_off:
             notes.append(f"{name}: {totals.cut_off} cut off by the stop, not counted")
         if totals.lost:
@@ -166,7 +191,13 @@ def from_ledger(native: NativeReport, channels: Sequence[Channel]) -> Report:
     if native["late"]:
         notes.append(f"{native['late']} came after the session's stop")
     return Report(
-        windows, native["open"], native["pending"], native["dropped"], native["late"], notes
+        windows,
+        device={channel.name: channel.device for channel in channels if channel.kind == "counter"},
+        open=native["open"],
+        pending=native["pending"],
+        dropped=native["dropped"],
+        late=native["late"],
+        notes=notes,
     )
 
 
@@ -195,14 +226,17 @@ def _totals(entry: LedgerEntry, channels: Sequence[Channel]) -> WindowTotals:
     any_measured = entry["count"] > 0
     return WindowTotals(
         count=entry["count"],
+        overlapped=entry["overlapped"],
         seconds=entry["ns"] * 1e-9,
         exclusive_seconds=entry["exclusive_ns"] * 1e-9,
+        summed_seconds=entry["summed_ns"] * 1e-9,
         min_seconds=entry["min_ns"] * 1e-9 if any_measured else math.nan,
         max_seconds=entry["max_ns"] * 1e-9 if any_measured else math.nan,
         energy_j={c: t["inclusive"]["energy_j"] for c, t in found.items()},
         bounds_j={c: _pair(t["inclusive"]) for c, t in found.items()},
         exclusive_j={c: t["exclusive"]["energy_j"] for c, t in found.items()},
         exclusive_bounds_j={c: _pair(t["exclusive"]) for c, t in found.items()},
+        summed_j={c: t["summed_j"] for c, t in found.items()},
         min_j={c: t["min_j"] if any_measured else math.nan for c, t in found.items()},
         max_j={c: t["max_j"] if any_measured else math.nan for c, t in found.items()},
         cut_off=entry["cut_off"],

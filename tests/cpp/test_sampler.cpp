@@ -3,24 +3,10 @@
 #include "sampler.hpp"
 
 #include "estimate.hpp"
-#include "obedient.hpp"
-#include "support.hpp"
+#include "sampler_test.hpp"
 
 namespace wattring {
 namespace {
-
-class SamplerTest : public testing::Test {
- protected:
-  Sampler& start(std::int64_t period_ns) {
-    sampler_ = std::make_unique<Sampler>("test", std::make_unique<Obedient>(orders_),
-                                         SamplerOptions{.period_ns = period_ns, .rows = 4096});
-    sampler_->start();
-    return *sampler_;
-  }
-  std::vector<SampledRow> rows() const { return rows_of(sampler_->ring()); }
-  Orders orders_;
-  std::unique_ptr<Sampler> sampler_;
-};
 
 TEST_F(SamplerTest, TheGridDoesNotDriftAndEveryPointIsSampledOrCounted) {
   // Reads that take half a period: whoever sleeps for a period after each falls behind.
@@ -35,7 +21,7 @@ TEST_F(SamplerTest, TheGridDoesNotDriftAndEveryPointIsSampledOrCounted) {
       static_cast<double>(after.samples - before.samples + after.missed - before.missed);
   // Up to one at each end, and what passes between the three clock readings here.
   EXPECT_NEAR(seen, points, 2 + 0.1 * points);
-  const auto all = rows();
+  const auto all = rows_of(sampler.ring());
   for (std::size_t i = 1; i < all.size(); ++i) {
     EXPECT_GE(all[i].t_begin_ns, all[i - 1].t_end_ns);
     EXPECT_GE(all[i].t_end_ns, all[i].t_begin_ns + ms);
@@ -50,7 +36,7 @@ TEST_F(SamplerTest, AMissedDeadlineIsSkippedCountedAndMarked) {
   wait_samples(sampler, 15);  // so that the rows of the stop lie further off than is looked below
   sampler.stop();
   EXPECT_GE(sampler.stats().missed - missed, 18U);
-  const auto all = rows();
+  const auto all = rows_of(sampler.ring());
   bool marked = false;
   for (std::size_t i = 1; i < all.size(); ++i) {
     if (all[i - 1].t_end_ns - all[i - 1].t_begin_ns >= 20 * ms) {
@@ -72,7 +58,7 @@ TEST_F(SamplerTest, RowsOnTheGridAreNotMarked) {
   wait_samples(sampler, 4);
   sampler.stop();
   std::uint64_t gaps = 0;
-  for (const SampledRow& r : rows()) {
+  for (const SampledRow& r : rows_of(sampler.ring())) {
     gaps += (r.status & row::gap) != 0 ? 1 : 0;
   }
   EXPECT_LE(gaps, sampler.stats().missed);
@@ -87,7 +73,7 @@ TEST_F(SamplerTest, AFailedReadKeepsTheValueAndSetsTheBit) {
   sampler.stop();
   EXPECT_GE(sampler.stats().failed, 4U);
   EXPECT_EQ(sampler.stats().last_errno, EIO);
-  const auto all = rows();
+  const auto all = rows_of(sampler.ring());
   std::uint64_t failed = 0;
   for (std::size_t i = 1; i < all.size(); ++i) {
     if ((row::marks_of(all[i].status, 0) & row::failed) != 0) {
@@ -98,7 +84,9 @@ TEST_F(SamplerTest, AFailedReadKeepsTheValueAndSetsTheBit) {
     }
   }
   EXPECT_GE(failed, 4U);
-  EXPECT_EQ(failed, sampler.tallies(0).failed.get());
+  RowCounts counted;
+  EXPECT_EQ(sampler.count_rows(counted), all.size());
+  EXPECT_EQ(counted.readings.at(0), (MarkCounts{failed, 0, 0}));
   EXPECT_EQ(failed, sampler.stats().failed);
 }
 
@@ -114,7 +102,7 @@ TEST_F(SamplerTest, RetriesMakeNoRowsAreCountedAndLeaveAMarkedGap) {
   orders_.answer = ReadStatus::ok;
   wait_samples(sampler, 3);
   sampler.stop();
-  const auto all = rows();
+  const auto all = rows_of(sampler.ring());
   ASSERT_GT(all.size(), samples);
   EXPECT_NE(all[samples].status & row::gap, 0U) << "of ten periods nothing is known";
 }
@@ -123,7 +111,7 @@ TEST_F(SamplerTest, EveryRowIsASampleAndTheFirstIsTheBaseline) {
   Sampler& sampler = start(ms);
   wait_samples(sampler, 10);
   sampler.stop();
-  const auto all = rows();
+  const auto all = rows_of(sampler.ring());
   EXPECT_EQ(all.size(), sampler.stats().samples);
   EXPECT_EQ(all.front().value, 0U);
   for (std::size_t i = 0; i < all.size(); ++i) {

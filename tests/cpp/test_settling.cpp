@@ -6,28 +6,18 @@
 #include <cmath>
 #include <limits>
 
-#include "obedient.hpp"
-#include "support.hpp"
+#include "sampler_test.hpp"
 
 namespace wattring {
 namespace {
 
-class SettlingTest : public testing::Test {
+class SettlingTest : public SamplerTest {
  protected:
-  Sampler& start(std::int64_t period_ns) {
-    sampler_ = std::make_unique<Sampler>("test", std::make_unique<Obedient>(orders_),
-                                         SamplerOptions{.period_ns = period_ns, .rows = 4096});
-    sampler_->start();
-    return *sampler_;
-  }
-  Mark::PerSource at(Settling& settling, std::int64_t t_ns, bool exact,
-                     Settling::Side side = Settling::Side::end) {
+  static Mark::PerSource at(Settling& settling, std::int64_t t_ns, bool exact) {
     Mark::PerSource found;
-    EXPECT_TRUE(settling.settle(t_ns, side, exact, found));
+    EXPECT_TRUE(settling.settle(t_ns, exact, found));
     return found;
   }
-  Orders orders_;
-  std::unique_ptr<Sampler> sampler_;
 };
 
 TEST_F(SettlingTest, TheGridHoldsAtEveryTimeThatRowsCover) {
@@ -111,7 +101,7 @@ TEST_F(SettlingTest, CoverageFollowsTheRowsAndEndsWithThem) {
   EXPECT_EQ(settling.covered_until(now_ns(), now_ns()), std::numeric_limits<std::int64_t>::max());
 }
 
-TEST_F(SettlingTest, RowMarksAreCountedFromTheFirstRowAfterABeginToTheFirstAfterAnEnd) {
+TEST_F(SettlingTest, RowMarksAreCountedBeforeTheFirstRowAfterATimeAndThroughIt) {
   orders_.refresh_ns = ms;
   Sampler& sampler = start(ms);
   wait_samples(sampler, 5);
@@ -128,12 +118,69 @@ TEST_F(SettlingTest, RowMarksAreCountedFromTheFirstRowAfterABeginToTheFirstAfter
   for (std::size_t k = 1; k < rows.size(); before += is_failed(k) ? 1 : 0, ++k) {
     const std::int64_t t = rows[k].t_begin_ns - 1;  // row k is the first after it
     for (const bool exact : {true, false}) {
-      EXPECT_EQ(at(settling, t, exact, Settling::Side::begin).tallies.at(0)[0], before);
-      EXPECT_EQ(at(settling, t, exact, Settling::Side::end).tallies.at(0)[0],
-                before + (is_failed(k) ? 1 : 0));
+      const CountsAround counts = at(settling, t, exact).counts;
+      EXPECT_EQ(counts.before.readings.at(0)[0], before);
+      EXPECT_EQ(counts.through.readings.at(0)[0], before + (is_failed(k) ? 1 : 0));
     }
   }
   EXPECT_GE(before, 4U);
+}
+
+// What the rows of a sampler said, by one that misses none.
+class Witness final : public RowFollower {
+ public:
+  explicit Witness(const Ring& ring) : ring_(ring) {}
+  void after_row() noexcept override {
+    std::uint64_t status = 0;
+    while (ring_.peek(statuses_.size(), row::status_word, status)) {
+      statuses_.push_back(status);
+    }
+  }
+  RowCounts counted(std::uint64_t rows) const {
+    RowCounts counts;
+    counts.readings.resize(1);
+    std::for_each_n(statuses_.begin(), rows, [&](std::uint64_t status) { counts.add(status); });
+    return counts;
+  }
+
+ private:
+  const Ring& ring_;
+  std::vector<std::uint64_t> statuses_;
+};
+
+TEST_F(SettlingTest, NothingIsCountedTwiceOrMissedWhereRowsHaveLeftTheRing) {
+  Sampler& sampler = make(ms / 5, 1);
+  Witness witness(sampler.ring());
+  sampler.follow_with(witness);
+  sampler.start();
+  Settling settling(sampler);
+  std::vector<Mark::PerSource> found;
+  for (int i = 0; i < 3; ++i) {
+    for (int k = 0; k < 5; ++k) {
+      orders_.delay_once_ns = 3 * ms;  // a gap of many deadlines
+      wait_samples(sampler, 5);
+      orders_.answer = ReadStatus::failed;
+      wait_samples(sampler, 5);
+      orders_.answer = ReadStatus::ok;
+    }
+    wait_samples(sampler, 2 * sampler.ring().rows());
+    orders_.delay_once_ns = 3 * ms;
+    wait_samples(sampler, 5);
+    const std::int64_t t = now_ns();
+    wait_samples(sampler, 10);
+    settling.follow();
+    found.push_back(at(settling, t, i % 2 == 0));
+  }
+  sampler.stop();
+  for (const Mark::PerSource& at : found) {
+    const RowCounts before = witness.counted(at.row);
+    const RowCounts through = witness.counted(at.row + 1);
+    EXPECT_GE(before.gaps, 6U);
+    EXPECT_EQ(at.counts.before.gaps, before.gaps);
+    EXPECT_EQ(at.counts.through.gaps, through.gaps);
+    EXPECT_EQ(at.counts.before.readings, before.readings);
+    EXPECT_EQ(at.counts.through.readings, through.readings);
+  }
 }
 
 TEST_F(SettlingTest, WhatLiesBeforeTheOldestRowIsNotSettled) {
@@ -142,8 +189,8 @@ TEST_F(SettlingTest, WhatLiesBeforeTheOldestRowIsNotSettled) {
   wait_samples(sampler, 5);
   Settling settling(sampler);
   Mark::PerSource found;
-  EXPECT_FALSE(settling.settle(before, Settling::Side::begin, true, found));
-  EXPECT_FALSE(settling.settle(before, Settling::Side::begin, false, found));
+  EXPECT_FALSE(settling.settle(before, true, found));
+  EXPECT_FALSE(settling.settle(before, false, found));
 }
 
 }  // namespace

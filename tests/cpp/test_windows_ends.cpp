@@ -67,6 +67,31 @@ TEST_F(WindowsTest, WhatComesBeforeTheStartIsRefusedAndNotCounted) {
   EXPECT_EQ(report.dropped + report.late + report.open, 0U);
 }
 
+TEST_F(WindowsTest, OneThatNeverEndsCoversNothingAndHidesNothing) {
+  Windows& windows = start();
+  const Windows::SlotId slot = windows.open_slot("x");
+  windows.begin(slot);
+  std::int64_t ns = 0;
+  for (int i = 0; i < 3; ++i) {
+    const std::uint64_t ticket = windows.begin(slot);
+    sleep_for(4 * ms);
+    const Settled settled = wait(windows, {slot, ticket, windows.end(ticket)});
+    ns += settled.to.t_ns - settled.from.t_ns;
+    EXPECT_EQ(entry(windows.report(), "x").covered.ns, ns) << "while it is still open";
+    sleep_for(4 * ms);
+  }
+  session_->stop();
+  const LedgerEntry e = entry(windows.report(), "x");
+  EXPECT_EQ(e.count, 3U);
+  EXPECT_EQ(e.cut_off, 1U);
+  EXPECT_EQ(e.overlapped, 0U);
+  EXPECT_EQ(e.covered.ns, ns);
+  EXPECT_EQ(e.exclusive_ns(), ns);
+  const double truth_j = power_w * static_cast<double>(ns) * 1e-9;
+  EXPECT_LE(e.inclusive(0).lower_j, truth_j);
+  EXPECT_GE(e.inclusive(0).upper_j, truth_j);
+}
+
 TEST_F(WindowsTest, NothingIsWaitedForWhenTheDeviceVanishes) {
   const FullMachine machine;
   machine.stand_at(1);
@@ -104,6 +129,30 @@ TEST_F(WindowsTest, ADeviceThatAnswersNoMoreIsNotWaitedForForEver) {
   EXPECT_TRUE(
       std::isinf(windows.wait(slot, ticket, place).to.sources.at(0).standings.at(0).upper_j));
   orders.answer = ReadStatus::ok;
+  sampler.stop();
+}
+
+TEST_F(WindowsTest, OneWhoseSamplesAreGoneCoversNothingAndHidesNothing) {
+  Orders orders;
+  orders.refresh_ns = ms;
+  // It tells nobody of its rows, so that marks wait until somebody asks.
+  Sampler sampler("test", std::make_unique<Obedient>(orders), {.period_ns = ms / 20, .rows = 1});
+  Windows windows(std::make_shared<const char>());
+  windows.attach(sampler);
+  sampler.start();
+  windows.accept();
+  const Windows::SlotId slot = windows.open_slot("x");
+  const std::uint64_t lost = windows.begin(slot);
+  wait_samples(sampler, 2 * sampler.ring().rows());
+  EXPECT_TRUE(wait(windows, {slot, lost, windows.end(lost)}).lost);
+  const std::uint64_t good = windows.begin(slot);
+  const Settled settled = wait(windows, {slot, good, windows.end(good)});
+  EXPECT_FALSE(settled.lost);
+  const LedgerEntry e = entry(windows.report(), "x");
+  EXPECT_EQ(e.lost, 1U);
+  EXPECT_EQ(e.count, 1U);
+  EXPECT_EQ(e.most_open, 1U);
+  EXPECT_EQ(e.covered.ns, settled.to.t_ns - settled.from.t_ns);
   sampler.stop();
 }
 

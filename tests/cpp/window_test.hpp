@@ -36,8 +36,12 @@ class WindowsTest : public testing::Test {
     return session_->between(settled.from, settled.to).at(0).at(0);
   }
   static void expect_true(const ChannelEnergy& energy, const Settled& settled) {
-    const double truth_j =
-        power_w * static_cast<double>(settled.to.t_ns - settled.from.t_ns) * 1e-9;
+    expect_power({energy.lower_j, energy.value_j, energy.upper_j},
+                 settled.to.t_ns - settled.from.t_ns);
+  }
+  // Of one span of time.
+  static void expect_power(const Bounded& energy, std::int64_t ns) {
+    const double truth_j = power_w * static_cast<double>(ns) * 1e-9;
     EXPECT_LE(energy.lower_j, truth_j);
     EXPECT_GE(energy.upper_j, truth_j);
     EXPECT_TRUE(std::isfinite(energy.upper_j));

@@ -132,7 +132,10 @@ def test_cut_off_anywhere(tmp_path: Path) -> None:
     # What is left of it may be damaged as well.
     for at in range(6000, len(content) - 500, 1009):
         path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 : -400])
-        rows = wr.load(path).samples("simulated")
+        try:
+            rows = wr.load(path).samples("simulated")
+        except wr.InvalidError:  # it was in a name, or made no array of it
+            continue
         assert rows.tolist() == whole[: len(rows)].tolist()
 
 

@@ -20,7 +20,7 @@ CPP = ROOT / "cpp" / "src"
 CPP_FLOORS = [
     ["error", "clock"],
     ["channel", "row", "rows", "histogram", "environment", "ring", "counter", "mark_queue"],
-    ["source", "machine", "rapl"],
+    ["source", "machine", "rapl", "nvml_library"],
     ["sources/*"],
     [
         "registry",

@@ -49,6 +49,7 @@ Environment Environment::from_variables() {
   take("WATTRING_SYSFS", env.sys);
   take("WATTRING_DEV", env.dev);
   take("WATTRING_PROC", env.proc);
+  take("WATTRING_NVML_LIBRARY", env.nvml);
   take("WATTRING_SIMULATED", env.simulated);
   std::string path;
   take("WATTRING_PERF_LIBRARY", path);

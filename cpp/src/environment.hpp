@@ -13,9 +13,9 @@
 
 namespace wattring {
 
-// All that sources see of the outside world: where the kernel's trees begin and how perf events are
-// opened and read. Tests put a fake here, at the operating system's boundary, and the product's own
-// code is what runs.
+// All that sources see of the outside world: where the kernel's trees begin, how perf events are
+// opened and read, and which library knows the GPUs. Tests put a fake here, at the operating
+// system's boundary, and the product's own code is what runs.
 struct Environment {
   std::string sys = "/sys";
   std::string dev = "/dev";
@@ -23,13 +23,16 @@ struct Environment {
   // perf_event_open(2) and read(2) on what it returned.
   int (*perf_open)(perf_event_attr* attr, pid_t pid, int cpu, int group_fd, unsigned long flags);
   ssize_t (*perf_read)(int fd, void* to, std::size_t bytes);
+  // The NVIDIA driver's management library, a path or a name that the loader finds.
+  std::string nvml = "libnvidia-ml.so.1";
   // Power functions of the simulated machine, e.g. "package-0=square:20:80:0.5,dram-0=const:5".
   std::string simulated;
 
   Environment();
   // The machine's own, changed by WATTRING_SYSFS, WATTRING_DEV, WATTRING_PROC (other roots),
-  // WATTRING_PERF_LIBRARY (a shared library that exports wattring_perf_open and wattring_perf_read)
-  // and WATTRING_SIMULATED. Throws Error when the library cannot be loaded.
+  // WATTRING_PERF_LIBRARY (a shared library that exports wattring_perf_open and
+  // wattring_perf_read), WATTRING_NVML_LIBRARY and WATTRING_SIMULATED. Throws Error when the
+  // library cannot be loaded.
   static Environment from_variables();
 };
 

@@ -31,6 +31,7 @@ Sampler::Sampler(std::string name, std::unique_ptr<Source> source, const Sampler
       sweep_(source_->channels().size()),
       tallies_(source_->channels().size()),
       row_(row::first_reading + source_->channels().size()) {
+  options_.period_ns = std::max(options_.period_ns, source_->least_period_ns());
   for (const Channel& channel : source_->channels()) {
     counters_.emplace_back(channel);
   }

@@ -86,6 +86,7 @@ class Sampler {
   const Source& source() const noexcept { return *source_; }
   std::span<const Channel> channels() const noexcept { return source_->channels(); }
   const Ring& ring() const noexcept { return ring_; }
+  // The one asked for, or the least that the source allows.
   std::int64_t period_ns() const noexcept { return options_.period_ns; }
   bool running() const noexcept { return running_.load(std::memory_order_acquire); }
   SamplerStats stats() const;

@@ -30,8 +30,11 @@ class Sweep {
   void set(std::size_t channel, std::uint64_t value) noexcept { raw_[channel] = value; }
   // This channel could not be read; its raw value is ignored.
   void fail(std::size_t channel, int error_number) noexcept {
-    failures_ += failed_[channel] == 0 ? 1 : 0;
-    failed_[channel] = 1;
+    if (failed_[channel] == 0) {
+      failed_[channel] = 1;
+      ++failures_;
+      vanished_ += error_number == ENODEV || error_number == ENXIO ? 1 : 0;
+    }
     error_number_ = error_number;
   }
   // What a source returns after it has tried every channel.
@@ -39,8 +42,7 @@ class Sweep {
     if (failures_ < raw_.size()) {
       return ReadStatus::ok;
     }
-    return error_number_ == ENODEV || error_number_ == ENXIO ? ReadStatus::gone
-                                                             : ReadStatus::failed;
+    return vanished_ == failures_ ? ReadStatus::gone : ReadStatus::failed;
   }
 
   // For the sampler.
@@ -48,6 +50,7 @@ class Sweep {
     if (failures_ > 0) {
       std::fill(failed_.begin(), failed_.end(), std::uint8_t{0});
       failures_ = 0;
+      vanished_ = 0;
     }
   }
   bool failed(std::size_t channel) const noexcept { return failures_ > 0 && failed_[channel] != 0; }
@@ -57,6 +60,7 @@ class Sweep {
   std::vector<std::uint64_t> raw_;
   std::vector<std::uint8_t> failed_;
   std::size_t failures_ = 0;
+  std::size_t vanished_ = 0;
   int error_number_ = 0;
 };
 
@@ -72,6 +76,8 @@ class Source {
   virtual std::span<const Channel> channels() const noexcept = 0;
   // Sampler thread only. One system call per channel or fewer; no lock, no allocation.
   virtual ReadStatus read(Sweep& sweep) noexcept = 0;
+  // A sampler reads it no more often, whatever period was asked for.
+  virtual std::int64_t least_period_ns() const noexcept { return 0; }
 };
 
 // Something that was not taken, and why.

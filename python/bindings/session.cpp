@@ -52,7 +52,8 @@ py::array view_rows(const py::object& session, std::size_t source, const py::dty
 }
 
 py::dict stats_of(Session& session, std::size_t source) {
-  const SamplerStats stats = sampler_at(session, source).stats();
+  const Sampler& sampler = sampler_at(session, source);
+  const SamplerStats stats = sampler.stats();
   const auto quantiles = [](const double (&ns)[3]) {
     py::dict d;
     d["p50"] = ns[0];
@@ -61,6 +62,7 @@ py::dict stats_of(Session& session, std::size_t source) {
     return d;
   };
   py::dict d;
+  d["period_ns"] = sampler.period_ns();
   d["samples"] = stats.samples;
   d["missed"] = stats.missed;
   d["retries"] = stats.retries;
@@ -164,13 +166,16 @@ std::vector<std::tuple<std::string, std::string, int>> list_types() {
 }
 
 void register_values(py::module_& module) {
-  py::class_<Environment>(module, "Environment",
-                          "Where sensors are looked for: roots of /sys, /dev and /proc. For tests.")
+  py::class_<Environment>(
+      module, "Environment",
+      "Where sensors are looked for: roots of /sys, /dev and /proc, the library for "
+      "NVIDIA's GPUs. For tests.")
       .def(py::init<>())
       .def_static("from_variables", &Environment::from_variables)
       .def_readwrite("sys", &Environment::sys)
       .def_readwrite("dev", &Environment::dev)
       .def_readwrite("proc", &Environment::proc)
+      .def_readwrite("nvml", &Environment::nvml)
       .def_readwrite("simulated", &Environment::simulated);
   py::class_<Channel>(
       module, "Channel",

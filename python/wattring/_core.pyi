@@ -15,6 +15,7 @@ class Quantiles(TypedDict):
     max: float
 
 class SamplerStats(TypedDict):
+    period_ns: int
     samples: int
     missed: int
     retries: int
@@ -71,6 +72,7 @@ class Environment:
     sys: str
     dev: str
     proc: str
+    nvml: str
     simulated: str
     def __init__(self) -> None: ...
     @staticmethod

@@ -77,7 +77,9 @@ def clock_offset() -> dict[str, int]:
 
 
 def driver(source: str, summary: str) -> str:
-    """Name what answers for a source: RAPL's drivers are the kernel's own."""
+    """Name what answers for a source: RAPL's drivers are the kernel's own, a GPU names its own."""
+    if source == "nvml":
+        return f"NVIDIA: {summary}"
     if source == "simulated":
         return f"wattring {_core.__version__}: {summary}"
     return f"Linux {platform.release()}: {summary}"

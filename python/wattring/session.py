@@ -123,6 +123,7 @@ class Session:
     def stats(self) -> dict[str, SamplerStats]:
         """Per source: samples, missed deadlines, lateness and read time in ns, CPU seconds.
 
+        `period_ns` is the one asked for, or the least that the source allows.
         `dropped` counts windows of the session that came faster than they could be taken up.
         """
         return {name: self._native.stats(i) for i, name in enumerate(self._names)}

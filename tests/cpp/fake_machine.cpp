@@ -22,6 +22,7 @@ FakeMachine::FakeMachine(const std::string& vendor, int family, int model) {
   fs::create_directories(root_ / "sys");
   fs::create_directories(root_ / "dev");
   fake_perf::reset();
+  fake_nvml::configure("");
 }
 
 FakeMachine::~FakeMachine() { fs::remove_all(root_); }
@@ -111,6 +112,7 @@ Environment FakeMachine::environment() const {
   env.sys = path("sys");
   env.dev = path("dev");
   env.proc = path("proc");
+  env.nvml = nvml_.empty() ? path("libnvidia-ml.so.1") : nvml_;
   env.perf_open = fake_perf::open;
   env.perf_read = fake_perf::read;
   return env;

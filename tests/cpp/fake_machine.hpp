@@ -6,6 +6,7 @@
 #include <string>
 
 #include "environment.hpp"
+#include "fake_nvml.hpp"
 #include "fake_perf.hpp"
 
 namespace wattring {
@@ -34,6 +35,8 @@ class FakeMachine {
   // An event of the power PMU, in 2^-32 J as the kernel counts.
   void perf_event(const std::string& name, int config) const;
   void perf_pmu(const std::string& cpumask) const;
+  // Which file is the NVIDIA driver's library; without, there is none.
+  void nvml(const std::string& library) { nvml_ = library; }
   // Also for those who hold it open: a file reads as empty.
   void remove(const std::string& name) const;
   void truncate(const std::string& name) const;
@@ -44,6 +47,7 @@ class FakeMachine {
  private:
   std::filesystem::path root_;
   std::string cpus_;
+  std::string nvml_;
 };
 
 }  // namespace wattring

@@ -42,6 +42,8 @@ FullMachine::FullMachine() {
     perf_event(domain.event, domain.config);
     zone(domain.directory, domain.zone, 0);
   }
+  nvml(fake_nvml::library());
+  fake_nvml::configure("set,set");
   stand_at(0);
 }
 
@@ -54,6 +56,9 @@ void FullMachine::stand_at(double joules) const {
     // The driver below perf undoes the wrap and shifts to 2^-32 J.
     fake_perf::set(0, static_cast<std::uint64_t>(domain.config), (start + counts) << 18);
   }
+  for (const int gpu : {0, 1}) {
+    fake_nvml::set(gpu, start + static_cast<std::uint64_t>(std::floor(joules * 1e3)));
+  }
 }
 
 void FullMachine::break_all() const {
@@ -62,6 +67,7 @@ void FullMachine::break_all() const {
     set_energy_uj(domain.directory, "rubbish");
   }
   fake_perf::fail_reads(EIO);
+  fake_nvml::fail("nvmlDeviceGetTotalEnergyConsumption=999");
 }
 
 void FullMachine::vanish() const {
@@ -70,6 +76,7 @@ void FullMachine::vanish() const {
     remove(energy_file(domain));
   }
   fake_perf::fail_reads(fake_perf::end_of_file);
+  fake_nvml::fail("*=15");
 }
 
 }  // namespace wattring

@@ -102,9 +102,10 @@ TEST_F(DeniedFile, AutoSaysSoOfEachAndIsDenied) {
   close_to_all("dev/cpu/0/msr");
   close_to_all("sys/class/powercap/intel-rapl:0/energy_uj");
   fake_perf::refuse(2, EACCES);
+  fake_nvml::configure("const:100", "nvmlInit_v2=4");
   const Error error = refusal("auto");
   EXPECT_EQ(error.code(), Errc::denied);
-  for (const char* source : {"rapl_perf: ", "rapl_msr: ", "rapl_powercap: "}) {
+  for (const char* source : {"rapl_perf: ", "rapl_msr: ", "rapl_powercap: ", "nvml: "}) {
     EXPECT_TRUE(contains(error.what(), source)) << error.what();
   }
 }

@@ -20,17 +20,19 @@ TEST(Registry, AutoTakesEachDomainOnceFromTheBestInterface) {
   EXPECT_EQ(names(*selection.sources[0].source), (Names{"package-0"}));
   EXPECT_EQ(selection.sources[1].name, "rapl_powercap");
   EXPECT_EQ(names(*selection.sources[1].source), (Names{"dram-0"}));
-  ASSERT_EQ(selection.skipped.size(), 1U);
+  ASSERT_EQ(selection.skipped.size(), 2U);
   EXPECT_EQ(selection.skipped[0].source, "rapl_msr");
   EXPECT_EQ(selection.skipped[0].code, "absent");
+  EXPECT_EQ(selection.skipped[1].source, "nvml");
 }
 
 TEST(Registry, AutoNamesWhatIsRedundant) {
   const FullMachine machine;
   const Environment env = machine.environment();
   const Selection selection = open_sources(env, {"auto"});
-  ASSERT_EQ(selection.sources.size(), 1U);
+  ASSERT_EQ(selection.sources.size(), 2U);
   EXPECT_EQ(selection.sources[0].name, "rapl_perf");
+  EXPECT_EQ(selection.sources[1].name, "nvml") << "other devices: beside RAPL, not in its place";
   Names redundant;
   for (const Skipped& skipped : selection.skipped) {
     EXPECT_EQ(skipped.code, "redundant");
@@ -44,7 +46,7 @@ TEST(Registry, AutoGoesOnToTheNextWhereOneIsDenied) {
   fake_perf::refuse(2, EACCES);
   const Environment env = machine.environment();
   const Selection selection = open_sources(env, {"auto"});
-  ASSERT_EQ(selection.sources.size(), 1U);
+  ASSERT_EQ(selection.sources.size(), 2U);
   EXPECT_EQ(selection.sources[0].name, "rapl_msr");
   EXPECT_EQ(selection.skipped.at(0).source, "rapl_perf");
   EXPECT_EQ(selection.skipped.at(0).code, "denied");

@@ -31,8 +31,9 @@ TEST(Session, AutoTakesEachDomainOnceAndRecordsTheRest) {
   }
   EXPECT_EQ(taken, (Names{"rapl_perf package-0", "rapl_perf core-0", "rapl_powercap dram-0"}));
   EXPECT_EQ(channel(session.samplers()[0]->source(), "core-0").parent, "package-0");
-  ASSERT_EQ(session.skipped().size(), 1U);
+  ASSERT_EQ(session.skipped().size(), 2U);
   EXPECT_EQ(session.skipped()[0].source, "rapl_msr");
+  EXPECT_EQ(session.skipped()[1].source, "nvml");
 }
 
 TEST(Session, SourcesThatCannotOpenAreErrors) {

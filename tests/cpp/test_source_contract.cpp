@@ -43,7 +43,7 @@ TEST(Registry, HasTheSourcesOfTheTree) {
     EXPECT_NE(std::string(type->summary), "");
   }
   EXPECT_EQ(found.size(), all_types().size());
-  for (const char* name : {"rapl_msr", "rapl_perf", "rapl_powercap", "simulated"}) {
+  for (const char* name : {"nvml", "rapl_msr", "rapl_perf", "rapl_powercap", "simulated"}) {
     EXPECT_EQ(found.count(name), 1U) << name;
   }
 }

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
-import subprocess
 from pathlib import Path
+
+from fakes.compiling import compile_shared
 
 SOURCE = Path(__file__).with_name("fake_perf.c")
 PREFIXES = ("FAKE_PERF", "WATTRING_PERF_LIBRARY")
 
 
-def compile_library(folder: Path) -> Path:
-    """Build the shared library; a missing compiler is an error that says so."""
-    compiler = os.environ.get("CC", "cc")
-    if shutil.which(compiler) is None:
-        raise RuntimeError(
-            f"no C compiler '{compiler}': the tests build tests/fakes/fake_perf.c "
-            "(apt-get install gcc, or set CC)"
-        )
-    library = folder / "libfake_perf.so"
-    command = [compiler, "-std=c11", "-D_GNU_SOURCE", "-O1", "-Wall", "-Wextra", "-Werror"]
-    command += ["-shared", "-fPIC", "-pthread", "-o", str(library), str(SOURCE), "-lm"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stderr}")
-    return library
+def compile_perf(folder: Path) -> Path:
+    """Build the shared library."""
+    return compile_shared(SOURCE, folder / "libfake_perf.so")
 
 
 class FakePerf:

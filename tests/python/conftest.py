@@ -14,7 +14,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from fakes.machine import FakeMachine
-from fakes.perf import FakePerf, compile_library
+from fakes.nvml import FakeNvml, compile_nvml
+from fakes.perf import FakePerf, compile_perf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,8 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # What the caller measures with is none of the tests' business.
 for name in [n for n in os.environ if n.startswith("WATTRING_")]:
     del os.environ[name]
+# Nor are the GPUs of the machine that they run on.
+os.environ["WATTRING_NVML_LIBRARY"] = "libnvidia-ml-of-nobody.so.1"
 
 
 @pytest.fixture
@@ -43,7 +46,7 @@ def open_folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def perf_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return compile_library(tmp_path_factory.mktemp("fake_perf"))
+    return compile_perf(tmp_path_factory.mktemp("fake_perf"))
 
 
 @pytest.fixture
@@ -51,5 +54,18 @@ def perf(perf_library: Path) -> Iterator[FakePerf]:
     """Perf events of this test's own."""
     fake = FakePerf(perf_library)
     fake.configure()
+    yield fake
+    fake.forget()
+
+
+@pytest.fixture(scope="session")
+def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compile_nvml(tmp_path_factory.mktemp("fake_nvml"))
+
+
+@pytest.fixture
+def nvml(nvml_library: Path) -> Iterator[FakeNvml]:
+    """GPUs of this test's own."""
+    fake = FakeNvml(nvml_library)
     yield fake
     fake.forget()

@@ -185,8 +185,8 @@ def test_rubbish_anywhere(machine: FakeMachine, perf: FakePerf, name: str) -> No
 
 def test_no_sensor_names_every_reason(tmp_path: Path) -> None:
     env = wr.Environment()
-    env.sys = env.dev = env.proc = str(tmp_path)
-    with pytest.raises(wr.AbsentError, match=r"rapl_perf: .*rapl_msr: .*rapl_powercap: ") as caught:
+    env.sys = env.dev = env.proc = env.nvml = str(tmp_path)
+    with pytest.raises(wr.AbsentError, match=r"rapl_perf: .*rapl_powercap: .*nvml: ") as caught:
         wr.Session(environment=env)
     assert "demo" in caught.value.remedy
     assert "\n" not in str(caught.value)

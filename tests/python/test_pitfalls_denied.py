@@ -79,6 +79,7 @@ def test_25_what_is_denied_is_in_skipped(locked: FakeMachine, perf: FakePerf) ->
         session = wr.Session(environment=locked.environment())
     assert session.sources == ["rapl_perf"]
     skipped = {s.source: s for s in session.skipped}
+    assert skipped.pop("nvml").code == "absent"
     assert sorted(skipped) == ["rapl_msr", "rapl_powercap"]
     for source, entry in skipped.items():
         assert entry.code == "denied", source
@@ -89,7 +90,7 @@ def test_25_what_is_denied_is_in_skipped(locked: FakeMachine, perf: FakePerf) ->
 def test_25_sources_says_denied(locked: FakeMachine) -> None:
     with as_nobody():
         found = {info.name: info for info in wr.sources(locked.environment())}
-    assert list(found) == ["rapl_perf", "rapl_msr", "rapl_powercap", "simulated"]
+    assert list(found) == ["rapl_perf", "rapl_msr", "rapl_powercap", "nvml", "simulated"]
     for name in ("rapl_perf", "rapl_msr", "rapl_powercap"):
         assert found[name].status == "denied"
         assert "Permission denied" in found[name].reason

@@ -30,7 +30,7 @@ CPP_FLOORS = [
         "counter",
         "mark_queue",
     ],
-    ["source", "machine", "rapl"],
+    ["source", "machine", "rapl", "nvml_library"],
     ["sources/*"],
     [
         "registry",

@@ -110,11 +110,11 @@ def run(options: argparse.Namespace) -> int:
 
 def fix(source: SourceInfo) -> str:
     """Say what to do about a source; empty if it is readable or beyond help."""
-    if source.status == "denied":
+    if source.status == "denied" and source.name in FIXES:
         python = os.path.realpath(sys.executable)
         user = os.environ.get("USER", "$USER")
         return FIXES[source.name].format(python=python, user=user)
-    if source.status == "absent":
+    if source.status == "absent" and source.name in MODULES:
         return MODULES[source.name]
     return source.remedy
 

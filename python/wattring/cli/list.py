@@ -73,7 +73,7 @@ def channel_table(source: SourceInfo) -> list[str]:
             c.name,
             f"{c.scale * 1e6:.4g} µJ",
             f"{c.refresh_ns / 1e6:g} ms",
-            f"{c.wrap_s:.0f} s at {c.max_power_w:.0f} W",
+            f"{c.wrap_s:.0f} s at {c.max_power_w:.0f} W" if c.modulus else "never",
             c.parent if c.parent in names else "-",
             c.device,
         ]

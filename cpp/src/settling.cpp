@@ -95,6 +95,7 @@ bool Settling::load(std::int64_t t_ns, bool exact) {
     t0 = low + (t_ns - low) / width * width;
     t1 = std::min(t0 + width, high);
   }
+  bool loaded = false;
   try {
     if (cell_.t1 == t0 && cell_.t0 < t0) {
       std::swap(cell_.at0, cell_.at1);
@@ -102,17 +103,15 @@ bool Settling::load(std::int64_t t_ns, bool exact) {
       cell_.at0 = stand_at(t0);
     }
     cell_.at1 = t1 == t0 ? cell_.at0 : stand_at(t1);
+    count();  // the rows around it may have come since
+    loaded = cell_.counts.set(ring, k, counts_, followed_);
   } catch (const Error&) {
-    cell_.t0 = 1;
-    cell_.t1 = 0;
-    return false;
+    // gone: not loaded
   }
-  cell_.t0 = t0;
-  cell_.t1 = t1;
+  cell_.t0 = loaded ? t0 : 1;
+  cell_.t1 = loaded ? t1 : 0;
   cell_.row = k;
-  count();  // the rows around it may have come since
-  cell_.counts.set(ring, k, counts_, followed_);
-  return true;
+  return loaded;
 }
 
 bool Settling::settle(std::int64_t t_ns, bool exact, Mark::PerSource& to) {

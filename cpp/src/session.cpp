@@ -51,7 +51,7 @@ Session::Session(const Environment& env, const std::vector<std::string>& sources
 }
 
 void Session::check_period(const OpenedSource& opened) const {
-  const std::int64_t period_ns = options_.period_ns;
+  const std::int64_t period_ns = std::max(options_.period_ns, opened.source->least_period_ns());
   const auto period_s = static_cast<double>(period_ns) * 1e-9;
   const Channel* quickest = nullptr;  // to wrap
   for (const Channel& channel : opened.source->channels()) {

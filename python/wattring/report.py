@@ -170,6 +170,7 @@ def from_ledger(native: NativeReport, channels: Sequence[Channel]) -> Report:
     """Build a Report from the native ledger; `channels` of all sources, in order."""
     windows = {entry["name"]: _totals(entry, channels) for entry in native["names"]}
     notes = []
+    of_sensors = {channel.name: channel.note for channel in channels if channel.note}
     for name, totals in windows.items():
         if totals.overlapped and totals.summed_seconds > totals.seconds:
             summed_j = sum(totals.summed_j[channel] for channel in totals.roots)
@@ -181,7 +182,9 @@ def from_ledger(native: NativeReport, channels: Sequence[Channel]) -> Report:
             notes.append(f"{name}: {totals.cut_off} cut off by the stop, not counted")
         if totals.lost:
             notes.append(f"{name}: {totals.lost} lost, their samples were overwritten")
-        notes += [f"{name}: {c}: {'; '.join(found)}" for c, found in totals.notes.items()]
+        for channel, found in totals.notes.items():
+            own = [note for note in found if note != of_sensors.get(channel)]
+            notes += [f"{name}: {channel}: {'; '.join(own)}"] if own else []
     if native["open"]:
         notes.append(f"{native['open']} still open")
     if native["pending"]:
@@ -190,6 +193,8 @@ def from_ledger(native: NativeReport, channels: Sequence[Channel]) -> Report:
         notes.append(f"{native['dropped']} dropped: more than the sampler could take up")
     if native["late"]:
         notes.append(f"{native['late']} came after the session's stop")
+    for note in dict.fromkeys(of_sensors.values()) if windows else ():
+        notes.append(f"{note} ({', '.join(c for c, said in of_sensors.items() if said == note)})")
     return Report(
         windows,
         device={channel.name: channel.device for channel in channels if channel.kind == "counter"},

@@ -47,19 +47,21 @@ struct CountsAround {
   RowCounts before;
   RowCounts through;  // and with it
 
-  // From what the first `rows` rows said: those behind `at`, which are still there, are taken off.
-  void set(const Ring& ring, std::uint64_t at, const RowCounts& counted, std::uint64_t rows) {
+  // From what the first `rows` rows said: those behind `at` are taken off. False when one is gone.
+  bool set(const Ring& ring, std::uint64_t at, const RowCounts& counted, std::uint64_t rows) {
     before = counted;
     through = counted;
     for (std::uint64_t k = at; k < rows; ++k) {
       std::uint64_t status = 0;
-      if (ring.peek(k, row::status_word, status)) {
-        before.take(status);
-        if (k > at) {
-          through.take(status);
-        }
+      if (!ring.peek(k, row::status_word, status)) {
+        return false;
+      }
+      before.take(status);
+      if (k > at) {
+        through.take(status);
       }
     }
+    return true;
   }
 };
 

@@ -142,11 +142,11 @@ Mark Session::mark(std::int64_t t_ns) const {
       sleep_for(std::clamp<std::int64_t>(sampler.period_ns() / 2, 50'000, 10'000'000));
     }
     Mark::PerSource& source = mark.sources[s];
-    source.standings = settle(s, t_ns);
     source.row = row_after(ring, t_ns);
     RowCounts counted;
     const std::uint64_t rows = sampler.count_rows(counted);
     source.counts.set(ring, source.row, counted, rows);
+    source.standings = settle(s, t_ns);  // throws where rows that were counted are gone
   }
   return mark;
 }

@@ -95,6 +95,9 @@ bool Settling::load(std::int64_t t_ns, bool exact) {
     t0 = low + (t_ns - low) / width * width;
     t1 = std::min(t0 + width, high);
   }
+  cell_.row = k;
+  count();  // the rows around it may have come since
+  bool is_there = cell_.counts.set(ring, k, counts_, followed_);
   try {
     if (cell_.t1 == t0 && cell_.t0 < t0) {
       std::swap(cell_.at0, cell_.at1);
@@ -103,16 +106,11 @@ bool Settling::load(std::int64_t t_ns, bool exact) {
     }
     cell_.at1 = t1 == t0 ? cell_.at0 : stand_at(t1);
   } catch (const Error&) {
-    cell_.t0 = 1;
-    cell_.t1 = 0;
-    return false;
+    is_there = false;
   }
-  cell_.t0 = t0;
-  cell_.t1 = t1;
-  cell_.row = k;
-  count();  // the rows around it may have come since
-  cell_.counts.set(ring, k, counts_, followed_);
-  return true;
+  cell_.t0 = is_there ? t0 : 1;
+  cell_.t1 = is_there ? t1 : 0;
+  return is_there;
 }
 
 bool Settling::settle(std::int64_t t_ns, bool exact, Mark::PerSource& to) {

@@ -66,7 +66,7 @@ TEST_F(Windows, AResetStaysCountedWhenItsRowsAreGone) {
 TEST_F(Windows, AResetStaysCountedWhenItsBeginWasSettledAfterIt) {
   const FullMachine machine;
   machine.stand_at(1000);
-  start(machine.environment(), "rapl_msr", {.period_ns = ms / 10, .rows = 1});
+  start(machine.environment(), "rapl_msr", {.period_ns = ms / 2, .rows = 1});
   wait_samples(sampler(), 5);
   const std::int64_t begin_ns = now_ns();
   machine.stand_at(0);

@@ -144,13 +144,11 @@ Mark Session::mark(std::int64_t t_ns) const {
       sleep_for(std::clamp<std::int64_t>(sampler.period_ns() / 2, 50'000, 10'000'000));
     }
     Mark::PerSource& source = mark.sources[s];
+    source.row = row_after(ring, t_ns);
     RowCounts counted;
-    std::uint64_t rows = 0;
-    do {
-      source.row = row_after(ring, t_ns);
-      source.standings = settle(s, t_ns);  // throws once the rows are gone
-      rows = sampler.count_rows(counted);
-    } while (!source.counts.set(ring, source.row, counted, rows));
+    const std::uint64_t rows = sampler.count_rows(counted);
+    source.counts.set(ring, source.row, counted, rows);
+    source.standings = settle(s, t_ns);  // throws where rows that were counted are gone
   }
   return mark;
 }

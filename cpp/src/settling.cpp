@@ -95,7 +95,9 @@ bool Settling::load(std::int64_t t_ns, bool exact) {
     t0 = low + (t_ns - low) / width * width;
     t1 = std::min(t0 + width, high);
   }
-  bool loaded = false;
+  cell_.row = k;
+  count();  // the rows around it may have come since
+  bool is_there = cell_.counts.set(ring, k, counts_, followed_);
   try {
     if (cell_.t1 == t0 && cell_.t0 < t0) {
       std::swap(cell_.at0, cell_.at1);
@@ -106,12 +108,11 @@ bool Settling::load(std::int64_t t_ns, bool exact) {
     count();  // the rows around it may have come since
     loaded = cell_.counts.set(ring, k, counts_, followed_);
   } catch (const Error&) {
-    // gone: not loaded
+    is_there = false;
   }
-  cell_.t0 = loaded ? t0 : 1;
-  cell_.t1 = loaded ? t1 : 0;
-  cell_.row = k;
-  return loaded;
+  cell_.t0 = is_there ? t0 : 1;
+  cell_.t1 = is_there ? t1 : 0;
+  return is_there;
 }
 
 bool Settling::settle(std::int64_t t_ns, bool exact, Mark::PerSource& to) {

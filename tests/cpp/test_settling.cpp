@@ -111,7 +111,6 @@ TEST_F(SettlingTest, RowMarksAreCountedBeforeTheFirstRowAfterATimeAndThroughIt) 
   wait_samples(sampler, 10);
   sampler.stop();
   Settling settling(sampler);
-  settling.follow();
   const auto rows = rows_of(sampler.ring());
   const auto is_failed = [&](std::size_t k) { return (rows[k].status & row::failed) != 0; };
   std::uint64_t before = 0;

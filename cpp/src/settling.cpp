@@ -105,8 +105,6 @@ bool Settling::load(std::int64_t t_ns, bool exact) {
       cell_.at0 = stand_at(t0);
     }
     cell_.at1 = t1 == t0 ? cell_.at0 : stand_at(t1);
-    count();  // the rows around it may have come since
-    loaded = cell_.counts.set(ring, k, counts_, followed_);
   } catch (const Error&) {
     is_there = false;
   }

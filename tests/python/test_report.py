@@ -147,7 +147,8 @@ def test_pitfall_26_recursion_and_the_parts_of_a_whole() -> None:
     for channel in FUNCTIONS:
         own = sum(t.exclusive_j[channel] for t in windows.values())
         assert own == pytest.approx(windows["outer"].energy_j[channel], abs=1e-9)
-        assert f_totals.summed_j[channel] > 2 * f_totals.energy_j[channel]
+    # Of a steady power; where it changes in between the parts may weigh less.
+    assert f_totals.summed_j["dram-0"] > 2 * f_totals.energy_j["dram-0"]
 
 
 def test_the_report_says_whose_energy_it_is() -> None:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from wattring import _core
 from wattring.measurement import format_joules
-from wattring.provenance import cpuinfo as cpuinfo
-from wattring.provenance import machine as machine
 
 if TYPE_CHECKING:
     from wattring.session import Session

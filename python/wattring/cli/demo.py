@@ -16,6 +16,7 @@ from wattring.cli import common, output
 from wattring.durations import parse_duration_ns
 from wattring.errors import AbsentError, DeniedError, UnsupportedError
 from wattring.measurement import format_joules
+from wattring.provenance import machine
 from wattring.session import Session
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ def as_dict(
         "reason": refusal,
         "phases": phases,
         "stats": stats,
-        "machine": common.machine(),
+        "machine": machine(),
     }
 
 

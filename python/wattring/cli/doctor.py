@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wattring.cli import common, output
 from wattring.discovery import sources
+from wattring.provenance import cpuinfo, machine
 from wattring.session import Session
 
 if TYPE_CHECKING:
@@ -85,9 +86,9 @@ def run(options: argparse.Namespace) -> int:
     readable = [source for source in found if source.status == "readable"]
     sampling, refresh = measure("auto" if readable else "simulated")
     document = {
-        "machine": common.machine(),
+        "machine": machine(),
         # Said by the processor: a hypervisor runs below this kernel.
-        "virtual_machine": " hypervisor" in common.cpuinfo(),
+        "virtual_machine": " hypervisor" in cpuinfo(),
         "sources": [
             {
                 "name": s.name,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wattring.cli import common, output
 from wattring.discovery import sources
+from wattring.provenance import machine
 
 if TYPE_CHECKING:
     import argparse
@@ -38,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the list; a machine without sensors is no error."""
     found = sources()
     if options.json:
-        document = {"machine": common.machine(), "sources": [as_dict(s) for s in found]}
+        document = {"machine": machine(), "sources": [as_dict(s) for s in found]}
         output.emit(common.dump(document))
     else:
         output.emit("\n\n".join("\n".join(source_lines(source)) for source in found))

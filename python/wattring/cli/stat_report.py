@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from wattring import __version__
 from wattring.cli import common, output
 from wattring.measurement import format_joules
-from wattring.provenance import describe_skipped
+from wattring.provenance import describe_skipped, machine
 
 if TYPE_CHECKING:
     from wattring.measurement import Measurement
@@ -58,7 +58,7 @@ class Report:
             "refresh": {c: found.to_dict() for c, found in self.session.refresh().items()},
             "stats": self.stats,
             "skipped": describe_skipped(self.session.skipped),
-            "machine": common.machine(),
+            "machine": machine(),
         }
 
     def as_table(self) -> str:

@@ -47,25 +47,4 @@ std::uint64_t quantum_of(const Rows& rows, std::size_t index, const Channel& cha
 // little about when an update was.
 bool is_quick(std::int64_t sweep_ns, const Channel& channel) noexcept;
 
-// Two readings of one channel, the second the next good one after the first.
-struct Pair {
-  std::size_t first;
-  std::size_t second;
-};
-
-// Calls f(pair) for each pair of successive good readings.
-template <typename F>
-void for_pairs(const Rows& rows, std::size_t index, F f) {
-  std::size_t last = rows.size();
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows.marks(i, index) & row::failed) {
-      continue;
-    }
-    if (last < rows.size()) {
-      f(Pair{last, i});
-    }
-    last = i;
-  }
-}
-
 }  // namespace wattring

@@ -53,4 +53,25 @@ class Rows {
   std::size_t width_;
 };
 
+// Two readings of one channel, the second the next good one after the first.
+struct Pair {
+  std::size_t first;
+  std::size_t second;
+};
+
+// Calls f(pair) for each pair of successive good readings.
+template <typename F>
+void for_pairs(const Rows& rows, std::size_t index, F f) {
+  std::size_t last = rows.size();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows.marks(i, index) & row::failed) {
+      continue;
+    }
+    if (last < rows.size()) {
+      f(Pair{last, i});
+    }
+    last = i;
+  }
+}
+
 }  // namespace wattring

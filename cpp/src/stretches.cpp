@@ -4,34 +4,17 @@
 #include <algorithm>
 
 namespace wattring {
-namespace {
-
-// Calls f(i, j) for each two good readings, from one row to another, that follow one another.
-template <typename F>
-void for_good(const Rows& rows, std::size_t index, std::size_t from, std::size_t to, F f) {
-  std::size_t last = to;
-  for (std::size_t i = from; i < to; ++i) {
-    if ((rows.marks(i, index) & row::failed) == 0) {
-      if (last < to) {
-        f(last, i);
-      }
-      last = i;
-    }
-  }
-}
-
-}  // namespace
 
 std::vector<Stretch> stretches_of(const Rows& rows, std::size_t index) {
   std::vector<Stretch> stretches;
-  for_good(rows, index, 0, rows.size(), [&](std::size_t i, std::size_t j) {
+  for_pairs(rows, index, [&](Pair pair) {
     if (stretches.empty()) {
-      stretches.push_back({i, i});
+      stretches.push_back({pair.first, pair.first});
     }
-    if (rows.reading(j, index) == rows.reading(i, index)) {
-      stretches.back().last = j;
+    if (rows.reading(pair.second, index) == rows.reading(pair.first, index)) {
+      stretches.back().last = pair.second;
     } else {
-      stretches.push_back({j, j});
+      stretches.push_back({pair.second, pair.second});
     }
   });
   return stretches;
@@ -48,8 +31,8 @@ Change change_between(const Rows& rows, std::size_t index, const Stretch& before
 
 double usual_distance_ns(const Rows& rows, std::size_t index) {
   std::vector<std::int64_t> distances;
-  for_good(rows, index, 0, rows.size(), [&](std::size_t i, std::size_t j) {
-    distances.push_back(rows.t_begin(j) - rows.t_begin(i));
+  for_pairs(rows, index, [&](Pair pair) {
+    distances.push_back(rows.t_begin(pair.second) - rows.t_begin(pair.first));
   });
   if (distances.empty()) {
     return 0;
@@ -63,9 +46,11 @@ std::int64_t watched_ns(const Rows& rows, std::size_t index, std::size_t from, s
                         double distance_ns) {
   constexpr double hole = 4;  // of the usual distance
   std::int64_t sum_ns = 0;
-  for_good(rows, index, from, to + 1, [&](std::size_t i, std::size_t j) {
-    if (static_cast<double>(rows.t_begin(j) - rows.t_end(i)) <= hole * distance_ns) {
-      sum_ns += rows.t_end(j) - rows.t_end(i);
+  const Rows some = rows.part(from, to + 1 - from);
+  for_pairs(some, index, [&](Pair pair) {
+    const std::int64_t begin_ns = some.t_end(pair.first);
+    if (static_cast<double>(some.t_begin(pair.second) - begin_ns) <= hole * distance_ns) {
+      sum_ns += some.t_end(pair.second) - begin_ns;
     }
   });
   return sum_ns;

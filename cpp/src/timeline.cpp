@@ -188,28 +188,25 @@ void Timeline::between(std::span<const std::int64_t> t0_ns, std::span<const std:
   }
 }
 
-// What rows from the first to the last, with it, say of a channel.
-WindowMarks Timeline::count(std::size_t channel, std::size_t first, std::size_t last) const {
-  WindowMarks found;
-  for (std::size_t i = first; i <= last && i < rows_.size(); ++i) {
-    const std::uint64_t marks = rows_.marks(i, channel);
-    found.readings[0] += (marks & row::failed) != 0 ? 1 : 0;
-    found.readings[1] += (marks & row::ambiguous) != 0 ? 1 : 0;
-    found.readings[2] += (marks & row::reset) != 0 ? 1 : 0;
-    found.gap += (rows_.status(i) & row::gap) != 0 ? 1 : 0;
-  }
-  return found;
-}
-
 std::vector<ChannelEnergy> Timeline::energy(std::int64_t t0_ns, std::int64_t t1_ns) const {
   const std::size_t first = index_.after(t0_ns);
   const std::size_t last = index_.after(t1_ns);
+  if (first == 0) {
+    throw Error(Errc::invalid, "time stamp " + std::to_string(t0_ns) + " lies before this trace",
+                rows_.size() == 0 ? "it has no samples"
+                                  : "ask for times from " + std::to_string(rows_.t_end(0)) + " on");
+  }
+  RowCounts counts;
+  counts.readings.resize(channels_.size());
+  for (std::size_t i = first; i <= last && i < rows_.size(); ++i) {
+    counts.add(rows_.status(i));
+  }
   std::vector<ChannelEnergy> energies;
   for (std::size_t c = 0; c < channels_.size(); ++c) {
-    energies.push_back(curves_[c]
-                           ? energy_between(curves_[c]->at(t0_ns, first),
-                                            curves_[c]->at(t1_ns, last), count(c, first, last))
-                           : ChannelEnergy{});
+    energies.push_back(
+        curves_[c] ? energy_between(curves_[c]->at(t0_ns, first), curves_[c]->at(t1_ns, last),
+                                    {.readings = counts.readings[c], .gap = counts.gaps})
+                   : ChannelEnergy{});
   }
   return energies;
 }

@@ -41,7 +41,7 @@ class Timeline {
                const Energies& to) const;
 
   // One window with all that is known of it. The bounds of a window that reaches beyond the rows
-  // are what can be said nevertheless.
+  // are what can be said nevertheless. Throws Error(invalid) for one that begins before them.
   std::vector<ChannelEnergy> energy(std::int64_t t0_ns, std::int64_t t1_ns) const;
 
   // The instants between which the energy of a counter runs along a line.
@@ -55,7 +55,6 @@ class Timeline {
   std::vector<Asked> in_order(std::span<const std::int64_t> begins_ns,
                               std::span<const std::int64_t> ends_ns) const;
   void fetch(std::size_t row) const noexcept;
-  WindowMarks count(std::size_t channel, std::size_t first, std::size_t last) const;
   bool is_spoiled(std::size_t channel, std::size_t first, std::size_t last) const noexcept;
 
   Rows rows_;

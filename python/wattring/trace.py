@@ -185,11 +185,6 @@ class Trace:
         """
         if t1_ns < t0_ns:
             raise InvalidError("the window ends before it begins")
-        if t0_ns < self.t_begin_ns:
-            raise InvalidError(
-                f"time stamp {t0_ns} lies before this trace",
-                f"it reaches from {self.t_begin_ns} to {self.t_end_ns}",
-            )
         return from_energies(
             t0_ns,
             t1_ns,

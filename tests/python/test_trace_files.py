@@ -120,6 +120,8 @@ def test_an_empty_trace(tmp_path: Path, trace: wr.Trace) -> None:
         assert found.seconds == 0
         assert len(found.power("package-0")) == 0
         assert np.isnan(found.energy_between([0], [1]).total_j).all()
+        with pytest.raises(wr.InvalidError, match="before this trace - it has no samples"):
+            found.measurement(0, 1)
 
 
 def test_the_format_is_told_by_the_content(trace: wr.Trace, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import weakref
@@ -60,16 +61,22 @@ class Recording:
         self._lock = threading.Lock()  # whoever writes; held over a fork
         self._stop = threading.Event()
         self._file = path.open("wb")
-        self._writer = trace_file.Writer(self._file, self._header)
+        try:
+            self._writer = trace_file.Writer(self._file, self._header)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            raise
         self._begun = False
         self._write()
         # A quarter of what the ring holds, so that a late part loses nothing.
         self._every_s = min(every_s, session._ring_seconds() / 4)
-        # It holds no reference, so that a recording that nobody closes is closed with its session.
+        # It holds no reference, so that it ends when nobody holds the recording any more.
         self._thread = threading.Thread(
             target=_write_parts, args=(weakref.ref(self), self._stop, self._every_s), daemon=True
         )
-        _recordings.add(self)
+        with _forking:
+            _recordings.add(self)
         self._thread.start()
 
     @property
@@ -175,19 +182,27 @@ def _write_parts(recording: weakref.ref[Recording], stop: threading.Event, every
         del it
 
 
+_forking = threading.Lock()  # held over a fork, as are the locks of these:
+_held: list[Recording] = []
+
+
 def _before_fork() -> None:
-    for recording in _recordings:
+    _forking.acquire()
+    _held.extend(_recordings)  # some may go before the fork is over; none comes
+    for recording in _held:
         recording._lock.acquire()
 
 
 def _after_fork() -> None:
-    for recording in _recordings:
+    for recording in _held:
         recording._lock.release()
+    _held.clear()
+    _forking.release()
 
 
 def _in_child() -> None:
     # The file is the parent's: whatever this process still does to it goes nowhere.
-    for recording in _recordings:
+    for recording in _held:
         if not recording._file.closed:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, recording._file.fileno(), inheritable=False)

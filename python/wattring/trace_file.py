@@ -79,8 +79,12 @@ class Writer:
         return f"{name}.{part}"
 
     def _add(self, name: str, array: npt.NDArray[Any]) -> None:
-        with self._zip.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
-            np.lib.format.write_array(member, array, allow_pickle=False)
+        try:
+            with self._zip.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, array, allow_pickle=False)
+        except OSError:
+            self.abandon()  # else it would try again, and complain, when it is collected
+            raise
 
 
 def save(content: Content, path: str | os.PathLike[str]) -> None:

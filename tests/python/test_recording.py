@@ -181,6 +181,24 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
     assert len(wr.load(path).samples("simulated")) > 10
 
 
+def test_a_disk_that_is_full_from_the_begin(tmp_path: Path) -> None:
+    program = """
+        import resource, signal, sys, wattring as wr
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        with wr.Session(sources="simulated") as s:
+            trace = s.trace()
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+            for write in (s.record, trace.save):
+                try:
+                    write(sys.argv[1])
+                except OSError as error:
+                    print(error.strerror)
+    """
+    done = run(program, tmp_path / "full.npz")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "File too large\n" * 2
+
+
 def test_a_recorder_that_comes_too_late_marks_the_hole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +251,35 @@ def test_a_fork_leaves_the_file_to_the_parent(tmp_path: Path) -> None:
     trace = wr.load(path)
     assert_whole(trace)
     assert trace.notes == []
+
+
+def test_a_recording_that_another_thread_begins_during_a_fork(tmp_path: Path) -> None:
+    program = """
+        import os, sys, threading
+        threads, begun = [], []
+        def begin():
+            begun.append(s.record(f"{sys.argv[1]}/during.npz", every_s=0.001))
+        def amid():  # registered before the module's own, so it runs after that
+            threads.append(threading.Thread(target=begin))
+            threads[0].start()
+            threads[0].join(0.1)
+        os.register_at_fork(before=amid)
+        import wattring as wr
+        with wr.Session(sources="simulated") as s, s.record(f"{sys.argv[1]}/other.npz"):
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+            threads[0].join()
+            begun[0].close()
+    """
+    command = [sys.executable, "-W", "ignore:This process", "-c", textwrap.dedent(program)]
+    ran = subprocess.run(
+        [*command, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (0, "")
+    for name in ("during.npz", "other.npz"):
+        assert wr.load(tmp_path / name).notes == []
 
 
 def test_a_program_that_ends_without_closing(tmp_path: Path) -> None:

@@ -7,10 +7,10 @@
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "fake_power.h"
 
 enum { most_gpus = 8 };
 
@@ -47,12 +47,8 @@ typedef struct {
 
 _Static_assert(sizeof(nvmlPciInfo_t) == 68 && sizeof(nvmlFieldValue_t) == 40, "as in nvml.h");
 
-struct gpu {
-  int told;  // by fake_nvml_set(), not by a function
-  double low_w, high_w, period_s;
-};
-
-static struct gpu gpus[most_gpus];
+// One without a function counts what fake_nvml_set() says.
+static struct power gpus[most_gpus];
 static int number_of_gpus;
 static int64_t refresh_ns, delay_ns;
 static char failing[512];
@@ -71,17 +67,6 @@ __attribute__((constructor)) static void prepare_forks(void) {
   pthread_atfork(acquire, release, release);
 }
 
-static int64_t time_ns(clockid_t clock) {
-  struct timespec t;
-  clock_gettime(clock, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static int64_t number(const char* variable, int64_t otherwise) {
-  const char* text = getenv(variable);
-  return text != NULL && *text != '\0' ? atoll(text) : otherwise;
-}
-
 static const char* next(const char* list) {
   const char* comma = strchr(list, ',');
   return comma != NULL ? comma + 1 : NULL;
@@ -91,17 +76,12 @@ static void read_environment(void) {
   const char* functions = getenv("FAKE_NVML");
   const char* failures = getenv("FAKE_NVML_FAIL");
   snprintf(failing, sizeof failing, "%s", failures != NULL ? failures : "");
-  refresh_ns = number("FAKE_NVML_REFRESH_NS", 100000000);
-  delay_ns = number("FAKE_NVML_DELAY_NS", 0);
+  refresh_ns = (int64_t)number("FAKE_NVML_REFRESH_NS", 100000000);
+  delay_ns = (int64_t)number("FAKE_NVML_DELAY_NS", 0);
   number_of_gpus = 0;
   for (const char* at = functions; at != NULL && *at != '\0'; at = next(at)) {
-    struct gpu g = {0, 0, 0, 1};
-    if (sscanf(at, "square:%lf:%lf:%lf", &g.low_w, &g.high_w, &g.period_s) != 3) {
-      g.told = sscanf(at, "const:%lf", &g.low_w) != 1;
-      g.high_w = g.low_w;
-    }
     if (number_of_gpus < most_gpus) {
-      gpus[number_of_gpus++] = g;
+      gpus[number_of_gpus++] = power_of(at);
     }
   }
 }
@@ -158,16 +138,6 @@ static nvmlReturn_t end(nvmlReturn_t code) {
   return code;
 }
 
-// Energy of the power function since time 0 of the clock.
-static double joules_until(const struct gpu* g, int64_t t_ns) {
-  const double t_s = (double)t_ns * 1e-9;
-  const double whole = floor(t_s / g->period_s);
-  const double rest_s = t_s - whole * g->period_s;
-  const double half_s = g->period_s / 2;
-  return whole * half_s * (g->low_w + g->high_w) + g->low_w * fmin(rest_s, half_s) +
-         g->high_w * fmax(rest_s - half_s, 0);
-}
-
 // The last update of a GPU's sensor; each GPU has a phase of its own.
 static int64_t published_ns(int gpu) {
   const int64_t phase_ns = gpu * refresh_ns * 3 / 8;
@@ -175,8 +145,8 @@ static int64_t published_ns(int gpu) {
 }
 
 static unsigned long long energy_mj(int gpu) {
-  const struct gpu* g = &gpus[gpu];
-  return g->told ? told_mj[gpu] : (unsigned long long)(joules_until(g, published_ns(gpu)) * 1e3);
+  return gpus[gpu].known ? (unsigned long long)(joules_until(&gpus[gpu], published_ns(gpu)) * 1e3)
+                         : told_mj[gpu];
 }
 
 static unsigned int mean_power_mw(int gpu, int64_t over_ns) {

@@ -21,26 +21,21 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "fake_power.h"
 
 enum { most_files = 4096, most_siblings = 8, most_cpus = 64, codes = 6 };
 
 static const char* const code_names[codes] = {"", "cores", "pkg", "ram", "gpu", "psys"};
 
-struct function {
-  int known;
-  double low_w, high_w, period_s;
-};
-
 struct event {
   int cpu;
   uint64_t code;
-  struct function power;
+  struct power power;
   int esu;
   int tpmi;
   int64_t refresh_ns, jitter_ns, gone_ns;
@@ -58,34 +53,15 @@ static int opened;
 static int read_error;  // errno of all reads; -1: end of file
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-static int64_t now_ns(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-static double number(const char* variable, double otherwise) {
-  const char* text = getenv(variable);
-  return text != NULL && *text != '\0' ? atof(text) : otherwise;
-}
-
-static struct function function_of(const char* name) {
-  struct function f = {0, 0, 0, 1};
+static struct power function_of(const char* name) {
   const char* at = getenv("FAKE_PERF");
   const size_t length = strlen(name);
   for (; at != NULL; at = strchr(at, ',') != NULL ? strchr(at, ',') + 1 : NULL) {
-    if (strncmp(at, name, length) != 0 || at[length] != '=') {
-      continue;
-    }
-    const char* shape = at + length + 1;
-    if (sscanf(shape, "square:%lf:%lf:%lf", &f.low_w, &f.high_w, &f.period_s) == 3) {
-      f.known = 1;
-    } else if (sscanf(shape, "const:%lf", &f.low_w) == 1) {
-      f.high_w = f.low_w;
-      f.known = 1;
+    if (strncmp(at, name, length) == 0 && at[length] == '=') {
+      return power_of(at + length + 1);
     }
   }
-  return f;
+  return (struct power){0, 0, 0, 1};
 }
 
 // Counts of the register since time 0 of the clock, as last published.
@@ -98,13 +74,7 @@ static uint64_t counts_at(const struct event* e, int64_t t_ns) {
     published_ns += e->jitter_ns > 0 ? (int64_t)(hash % (uint64_t)e->jitter_ns) : 0;
     --k;
   } while (published_ns > t_ns);
-  const double t_s = (double)published_ns * 1e-9;
-  const double whole = floor(t_s / e->power.period_s);
-  const double rest_s = t_s - whole * e->power.period_s;
-  const double half_s = e->power.period_s / 2;
-  const double joules = whole * half_s * (e->power.low_w + e->power.high_w) +
-                        e->power.low_w * fmin(rest_s, half_s) +
-                        e->power.high_w * fmax(rest_s - half_s, 0);
+  const double joules = joules_until(&e->power, published_ns);
   return (uint64_t)ldexp(joules, e->esu);
 }
 
@@ -159,7 +129,7 @@ int wattring_perf_open(struct perf_event_attr* attr, pid_t pid, int cpu, int gro
     errno = error_number;
     return -1;
   }
-  const int64_t t_ns = now_ns();
+  const int64_t t_ns = time_ns(CLOCK_MONOTONIC);
   struct event* e = &events[fd];
   memset(e, 0, sizeof *e);
   e->cpu = cpu;
@@ -187,7 +157,7 @@ int wattring_perf_open(struct perf_event_attr* attr, pid_t pid, int cpu, int gro
 // PERF_FORMAT_GROUP: the number of events, then the count of each.
 ssize_t wattring_perf_read(int fd, void* to, size_t bytes) {
   pthread_mutex_lock(&lock);
-  const int64_t t_ns = now_ns();
+  const int64_t t_ns = time_ns(CLOCK_MONOTONIC);
   const int n = fd >= 0 && fd < most_files ? events[fd].number_of_siblings : 0;
   int error_number = n == 0 ? EBADF : read_error;
   if (error_number == 0 && t_ns >= events[fd].gone_ns) {

@@ -25,6 +25,7 @@ CPP_FLOORS = [
         "rows",
         "histogram",
         "budget",
+        "edges",
         "environment",
         "ring",
         "row_counts",

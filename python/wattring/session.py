@@ -13,7 +13,7 @@ from wattring.errors import InvalidError, refuse_pickle
 from wattring.measurement import Measurement, from_energies
 from wattring.refresh import Refresh, from_native
 from wattring.report import Report, from_ledger
-from wattring.window import Window
+from wattring.window import SyncedWindow, Window
 
 if TYPE_CHECKING:
     import os
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from wattring._core import Channel, Environment, Mark, SamplerStats, Skipped
     from wattring.recording import Recording
+    from wattring.syncing import Sync
     from wattring.trace import Trace
 
 
@@ -171,27 +172,37 @@ class Session:
             [(n, self._channels[n], e) for n, e in zip(self._names, energies, strict=True)],
         )
 
-    def window(self, name: str) -> Window:
+    def window(self, name: str, *, sync: Sync | None = None) -> Window:
         """Give a window: `with session.window("forward") as w:`, or a decorator of a function.
 
         Entered as often as you like, nested, from any thread; `w.measurement` is the last one's
         energy, `report()` has the totals per name. What is kept grows with the number of names
         and of windows that you hold, not of those that you enter.
 
+        Args:
+            name: under which `report()` adds it up.
+            sync: waits until an asynchronous device has done its work, like
+                `torch.cuda.synchronize`. Called before the begin and before the end is stamped;
+                what it raises comes through (at the end, unless the code in the window raised).
+
         Raises:
+            InvalidError: `sync` cannot be called, or is a coroutine function.
             StateError: the session belongs to another process.
 
         """
-        return Window(self, name)
+        return Window(self, name) if sync is None else SyncedWindow(self, name, sync)
 
-    def begin(self, name: str) -> Window:
+    def begin(self, name: str, *, sync: Sync | None = None) -> Window:
         """Begin a window that cannot be a `with` block; `end()` it, from any thread.
 
+        Both arguments are those of `window()`; `end()` calls `sync` as well.
+
         Raises:
+            InvalidError: `sync` cannot be called, or is a coroutine function.
             StateError: not started; another process's session.
 
         """
-        return self.window(name).__enter__()
+        return self.window(name, sync=sync).__enter__()
 
     def end(self, window: Window) -> None:
         """End a window from `begin()`; its energy is `window.measurement`.

@@ -70,6 +70,7 @@ PYTHON_FLOORS = [
         "measurement",
         "baseline",
         "wrapping",
+        "syncing",
         "discovery",
         "refresh",
         "report",

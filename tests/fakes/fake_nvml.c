@@ -1,18 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
 // NVIDIA's management library as a shared library of the same C ABI (nvml.h, 12.9 and 13.x), to be
-// built as libnvidia-ml.so.1. A GPU's energy is made when it is asked for, from CLOCK_MONOTONIC and
-// a power function, so that the true energy between any two time stamps is known exactly.
+// built, with its companions fake_nvml_*.c, as libnvidia-ml.so.1. What a GPU has used is made when
+// it is asked for, from CLOCK_MONOTONIC and a power function, so that the true energy between any
+// two time stamps is known exactly.
 //
 // Read from the environment when the library is initialised:
-//   FAKE_NVML             "const:100,square:50:700:0.5,set": one GPU each; watts, or low, high,
-//                         period in seconds, or an energy that fake_nvml_set() says
+//   FAKE_NVML             "const:100,square:50:700:0.5,set,steps": one GPU each; a power function
+//                         (fake_power.h), or an energy that fake_nvml_set() says, or the power that
+//                         fake_nvml_power() says
 //   FAKE_NVML_FAIL        "nvmlInit_v2=9,nvmlDeviceGetUUID@1=4,*@0=15": what a function returns;
 //                         behind the @, for one GPU alone; *: every function of a GPU
-//   FAKE_NVML_REFRESH_NS  time between two updates of a GPU's sensor (100000000)
 //   FAKE_NVML_DELAY_NS    time that each call about a GPU takes (0)
+//   FAKE_NVML_DRIVER      the driver's version (550.54.15)
+//   FAKE_NVML_MIG         "1:2": GPU 1 is in MIG mode and has two slices, with a hole between
+//   FAKE_NVML_REFRESH_NS  time between two updates of every sensor, whatever follows says
+// Where ';' separates what each GPU has, the last entry being that of all further ones:
+//   FAKE_NVML_SENSOR      "counter=100,instant=100/25,average=100/1000,usage=average": refresh, and
+//                         window of the mean, in ms, of the energy counter, of the instant and of
+//                         the averaged power, and which of these nvmlDeviceGetPowerUsage says; what
+//                         is left out is not supported. Or hopper (as above), ga100, ampere, volta,
+//                         pascal (fake_nvml_sensor.c)
+//   FAKE_NVML_ARCH        number of the architecture (9)
+//   FAKE_NVML_NAME        name of the product (NVIDIA Fake H100)
+//   FAKE_NVML_SCOPES      "memory=0.2,module=1.4": power and energy of further scopes, as multiples
+//                         of the GPU's own; "memory=0.2/power": without the energy. The power of
+//                         other scopes is 0, as drivers say it
 //
 // Compiled with FAKE_NVML_OLD_NAMES it has the first versions of functions alone, with
-// FAKE_NVML_NO_ENERGY no function for the energy: libraries of older drivers.
+// FAKE_NVML_NO_ENERGY no function for the energy, with FAKE_NVML_NO_FIELDS none for field values:
+// libraries of older drivers.
+//
+// This file: the library itself, and who the GPUs are.
+#include <stdio.h>
+#include <string.h>
+
 #include "fake_nvml_state.h"
 
 #ifdef FAKE_NVML_OLD_NAMES
@@ -33,13 +54,8 @@ static nvmlReturn_t put_text(char* to, unsigned int length, const char* text) {
 }
 
 static nvmlReturn_t init(const char* function) {
-  acquire();
-  if (!is_mine()) {
-    users = 0;
-    owner = getpid();
-    ++generation;
-    read_environment();
-  }
+  begin_system(function);
+  initialise();
   const nvmlReturn_t code = failure_of(function, -1);
   users += code == success ? 1 : 0;
   return end(code);
@@ -53,12 +69,9 @@ nvmlReturn_t nvmlInitWithFlags(unsigned int flags) {
 }
 
 nvmlReturn_t nvmlShutdown(void) {
-  acquire();
-  if (!is_mine()) {
-    return end(uninitialized);
-  }
-  --users;
-  return end(success);
+  const nvmlReturn_t code = begin_system("nvmlShutdown");
+  users -= code == success ? 1 : 0;
+  return end(code);
 }
 
 const char* nvmlErrorString(nvmlReturn_t code) {
@@ -67,6 +80,8 @@ const char* nvmlErrorString(nvmlReturn_t code) {
       return "Not Supported";
     case 4:
       return "Insufficient Permissions";
+    case not_found:
+      return "Not Found";
     case 9:
       return "Driver Not Loaded";
     case 15:
@@ -79,63 +94,105 @@ const char* nvmlErrorString(nvmlReturn_t code) {
 }
 
 static nvmlReturn_t system_text(const char* function, char* to, unsigned int length,
-                                const char* text) {
-  acquire();
-  const nvmlReturn_t code = is_mine() ? failure_of(function, -1) : uninitialized;
+                                const char* prefix) {
+  nvmlReturn_t code = begin_system(function);
+  code = code == success ? failure_of(function, -1) : code;
+  char text[96];
+  snprintf(text, sizeof text, "%s%s", prefix, driver);
   return end(code == success ? put_text(to, length, text) : code);
 }
 
 nvmlReturn_t nvmlSystemGetDriverVersion(char* to, unsigned int length) {
-  return system_text("nvmlSystemGetDriverVersion", to, length, "550.54.15");
+  return system_text("nvmlSystemGetDriverVersion", to, length, "");
 }
 
 nvmlReturn_t nvmlSystemGetNVMLVersion(char* to, unsigned int length) {
-  return system_text("nvmlSystemGetNVMLVersion", to, length, "12.550.54.15");
+  return system_text("nvmlSystemGetNVMLVersion", to, length, "12.");
 }
 
 nvmlReturn_t VERSIONED(nvmlDeviceGetCount, _v2)(unsigned int* count) {
-  acquire();
-  const nvmlReturn_t code = is_mine() ? failure_of("nvmlDeviceGetCount_v2", -1) : uninitialized;
-  if (code == success) {
-    *count = (unsigned int)number_of_gpus;
+  nvmlReturn_t code = begin_system("nvmlDeviceGetCount_v2");
+  code = code == success ? failure_of("nvmlDeviceGetCount_v2", -1) : code;
+  *count = code == success ? (unsigned int)number_of_gpus : *count;
+  return end(code);
+}
+
+static void uuid_of(int gpu, int position, char to[64]) {
+  if (position < 0) {
+    snprintf(to, 64, "GPU-fa4e0000-0000-4000-8000-00000000000%d", gpu);
+  } else {
+    snprintf(to, 64, "MIG-fa4e0000-0000-4000-8000-0000000000%d%d", gpu, position);
   }
+}
+
+static unsigned int bus_of(int gpu) { return 0x17 + (unsigned int)gpu; }
+
+// Ends a call that seeks a GPU, or a slice of it; gpu -1: there is no such one.
+static nvmlReturn_t end_search(const char* function, int gpu, int position, nvmlReturn_t absent,
+                               nvmlDevice_t* device) {
+  const nvmlReturn_t code = gpu < 0 ? absent : failure_of(function, gpu);
+  *device = code == success ? handle_of(gpu, position) : *device;
   return end(code);
 }
 
 nvmlReturn_t VERSIONED(nvmlDeviceGetHandleByIndex, _v2)(unsigned int index, nvmlDevice_t* device) {
-  acquire();
-  nvmlReturn_t code = is_mine() ? success : uninitialized;
-  if (code == success && index >= (unsigned int)number_of_gpus) {
-    code = invalid_argument;
+  const char* function = "nvmlDeviceGetHandleByIndex_v2";
+  const nvmlReturn_t code = begin_system(function);
+  const int gpu = code == success && index < (unsigned int)number_of_gpus ? (int)index : -1;
+  return end_search(function, gpu, -1, code == success ? invalid_argument : code, device);
+}
+
+nvmlReturn_t nvmlDeviceGetHandleByUUID(const char* uuid, nvmlDevice_t* device) {
+  const char* function = "nvmlDeviceGetHandleByUUID";
+  const nvmlReturn_t code = begin_system(function);
+  int gpu = -1, position = -1;
+  for (int g = 0; code == success && g < number_of_gpus; ++g) {
+    for (int p = -1; p < most_slices; ++p) {
+      char own[64];
+      uuid_of(g, p, own);
+      if ((p < 0 || is_slice(g, p)) && strcmp(uuid, own) == 0) {
+        gpu = g;
+        position = p;
+      }
+    }
   }
-  if (code == success) {
-    code = failure_of("nvmlDeviceGetHandleByIndex_v2", (int)index);
+  return end_search(function, gpu, position, code == success ? not_found : code, device);
+}
+
+nvmlReturn_t VERSIONED(nvmlDeviceGetHandleByPciBusId, _v2)(const char* address,
+                                                           nvmlDevice_t* device) {
+  const char* function = "nvmlDeviceGetHandleByPciBusId_v2";
+  const nvmlReturn_t code = begin_system(function);
+  unsigned int domain = 0, bus = 0, slot = 0;
+  const int parts = sscanf(address, "%x:%x:%x", &domain, &bus, &slot);
+  int gpu = -1;
+  for (int g = 0; code == success && parts == 3 && g < number_of_gpus; ++g) {
+    gpu = domain == 0 && bus == bus_of(g) && slot == 0 ? g : gpu;
   }
-  if (code == success) {
-    *device = handle_of((int)index);
-  }
-  return end(code);
+  return end_search(function, gpu, -1, code == success ? not_found : code, device);
 }
 
 nvmlReturn_t nvmlDeviceGetUUID(nvmlDevice_t device, char* to, unsigned int length) {
-  int gpu = 0;
-  const nvmlReturn_t code = begin("nvmlDeviceGetUUID", device, &gpu);
+  int gpu = 0, position = -1;
+  const nvmlReturn_t code = begin_any("nvmlDeviceGetUUID", device, &gpu, &position);
   char text[64];
-  snprintf(text, sizeof text, "GPU-fa4e0000-0000-4000-8000-00000000000%d", gpu);
+  uuid_of(gpu, position, text);
   return end(code == success ? put_text(to, length, text) : code);
 }
 
 nvmlReturn_t nvmlDeviceGetName(nvmlDevice_t device, char* to, unsigned int length) {
-  int gpu = 0;
-  const nvmlReturn_t code = begin("nvmlDeviceGetName", device, &gpu);
-  return end(code == success ? put_text(to, length, "NVIDIA Fake H100") : code);
+  int gpu = 0, position = -1;
+  const nvmlReturn_t code = begin_any("nvmlDeviceGetName", device, &gpu, &position);
+  char text[128];
+  snprintf(text, sizeof text, "%s%s", gpus[gpu].name, position < 0 ? "" : " MIG 1g.10gb");
+  return end(code == success ? put_text(to, length, text) : code);
 }
 
 nvmlReturn_t VERSIONED(nvmlDeviceGetPciInfo, _v3)(nvmlDevice_t device, nvmlPciInfo_t* info) {
   int gpu = 0;
   const nvmlReturn_t code = begin("nvmlDeviceGetPciInfo_v3", device, &gpu);
   if (code == success) {
-    const unsigned int bus = 0x17 + (unsigned int)gpu;
+    const unsigned int bus = bus_of(gpu);
     snprintf(info->busIdLegacy, sizeof info->busIdLegacy, "0000:%02X:00.0", bus);
 #ifndef FAKE_NVML_OLD_NAMES  // whose struct ends before
     info->domain = 0;
@@ -149,101 +206,24 @@ nvmlReturn_t VERSIONED(nvmlDeviceGetPciInfo, _v3)(nvmlDevice_t device, nvmlPciIn
   return end(code);
 }
 
+// Of a slice, the index that its handle is asked for by.
 nvmlReturn_t nvmlDeviceGetIndex(nvmlDevice_t device, unsigned int* index) {
-  int gpu = 0;
-  const nvmlReturn_t code = begin("nvmlDeviceGetIndex", device, &gpu);
-  *index = code == success ? (unsigned int)gpu : *index;
+  int gpu = 0, position = -1;
+  const nvmlReturn_t code = begin_any("nvmlDeviceGetIndex", device, &gpu, &position);
+  *index = code == success ? (unsigned int)(position < 0 ? gpu : position) : *index;
   return end(code);
 }
 
-nvmlReturn_t nvmlDeviceGetPowerUsage(nvmlDevice_t device, unsigned int* milliwatts) {
+nvmlReturn_t nvmlDeviceGetMinorNumber(nvmlDevice_t device, unsigned int* minor) {
   int gpu = 0;
-  const nvmlReturn_t code = begin("nvmlDeviceGetPowerUsage", device, &gpu);
-  *milliwatts = code == success ? mean_power_mw(gpu, 1000000000) : *milliwatts;  // as on Hopper
+  const nvmlReturn_t code = begin("nvmlDeviceGetMinorNumber", device, &gpu);
+  *minor = code == success ? (unsigned int)gpu : *minor;
   return end(code);
 }
 
 nvmlReturn_t nvmlDeviceGetArchitecture(nvmlDevice_t device, unsigned int* architecture) {
   int gpu = 0;
   const nvmlReturn_t code = begin("nvmlDeviceGetArchitecture", device, &gpu);
-  *architecture = code == success ? 9 : *architecture;
+  *architecture = code == success ? gpus[gpu].architecture : *architecture;
   return end(code);
-}
-
-#ifndef FAKE_NVML_NO_ENERGY
-nvmlReturn_t nvmlDeviceGetTotalEnergyConsumption(nvmlDevice_t device, unsigned long long* mj) {
-  int gpu = 0;
-  const nvmlReturn_t code = begin("nvmlDeviceGetTotalEnergyConsumption", device, &gpu);
-  ++energy_calls;
-  *mj = code == success ? energy_mj(gpu) : *mj;
-  return end(code);
-}
-#endif
-
-static void answer(int gpu, nvmlFieldValue_t* field) {
-  field->timestamp = time_ns(CLOCK_REALTIME) / 1000;
-  field->nvmlReturn = field->scopeId == 0 ? success : not_supported;
-  switch (field->fieldId) {
-    case 83:
-    case 191:
-      field->valueType = 3;
-      field->value.u64 = energy_mj(gpu);
-      break;
-    case 185:
-      field->valueType = 1;
-      field->value.u32 = mean_power_mw(gpu, 1000000000);
-      break;
-    case 186:
-      field->valueType = 1;
-      field->value.u32 = mean_power_mw(gpu, 25000000);
-      break;
-    default:
-      field->nvmlReturn = not_supported;
-  }
-}
-
-nvmlReturn_t nvmlDeviceGetFieldValues(nvmlDevice_t device, int n, nvmlFieldValue_t* fields) {
-  int gpu = 0;
-  nvmlReturn_t code = begin("nvmlDeviceGetFieldValues", device, &gpu);
-  if (code == success) {
-    code = n > 0 ? not_supported : invalid_argument;
-    for (int i = 0; i < n; ++i) {
-      answer(gpu, &fields[i]);
-      code = fields[i].nvmlReturn == success ? success : code;  // if any of them worked
-    }
-  }
-  return end(code);
-}
-
-// For the tests. They live beside the library in one process: whoever opens the same file talks to
-// the same GPUs.
-
-// What a GPU without a function has used up.
-void fake_nvml_set(int gpu, unsigned long long mj) {
-  acquire();
-  told_mj[gpu] = mj;
-  release();
-}
-
-// Like FAKE_NVML_FAIL, at once and in its place.
-void fake_nvml_fail(const char* failures) {
-  acquire();
-  snprintf(failing, sizeof failing, "%s", failures);
-  release();
-}
-
-// How often nvmlDeviceGetTotalEnergyConsumption was called.
-int fake_nvml_energy_calls(void) {
-  acquire();
-  const int calls = energy_calls;
-  release();
-  return calls;
-}
-
-// Inits of this process without a shutdown.
-int fake_nvml_users(void) {
-  acquire();
-  const int n = is_mine() ? users : 0;
-  release();
-  return n;
 }

@@ -1,156 +1,65 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands behind the functions of fake_nvml.c: GPUs, failures, who has initialised the library,
-// and the energy at a time.
+// What stands behind the functions of the fake library: who has initialised it, which GPUs there
+// are, which functions fail, and how often each was called.
 #pragma once
 
-#include <math.h>
-#include <pthread.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
+#include <time.h>
 
-#include "fake_power.h"
+#include "fake_nvml_abi.h"
+#include "fake_nvml_sensor.h"
 
-enum { most_gpus = 8 };
+#pragma GCC visibility push(hidden)  // several builds of the library live in one process
 
-enum {
-  success = 0,
-  uninitialized = 1,
-  invalid_argument = 2,
-  not_supported = 3,
-  insufficient_size = 7,
+enum { most_gpus = 8, most_slices = 7 };
+
+enum { scope_gpu, scope_module, scope_memory, number_of_scopes };
+
+// Another reading of a GPU's sensors: so many times the GPU's own power.
+struct scope {
+  double factor;
+  int has_energy;
 };
 
-typedef int nvmlReturn_t;
-typedef struct nvmlDevice_st* nvmlDevice_t;
+struct gpu {
+  struct draw draw;
+  struct sensors sensors;
+  struct scope scopes[number_of_scopes];
+  unsigned int architecture;
+  char name[96];
+  int slices;  // of MIG, which is on if there are any
+};
 
-typedef struct {
-  char busIdLegacy[16];
-  unsigned int domain, bus, device, pciDeviceId, pciSubSystemId;
-  char busId[32];
-} nvmlPciInfo_t;
+extern struct gpu gpus[most_gpus];
+extern int number_of_gpus;
+extern char driver[80];
+extern char failing[512];  // like FAKE_NVML_FAIL
+extern int users;          // inits without a shutdown
+extern int64_t realtime_less_monotonic_ns;
+extern int64_t busy_ns;  // what calls about GPUs took
 
-typedef struct {
-  unsigned int fieldId;
-  unsigned int scopeId;
-  int64_t timestamp;
-  int64_t latencyUsec;
-  int32_t valueType;
-  nvmlReturn_t nvmlReturn;
-  union {
-    double d;
-    unsigned int u32;
-    unsigned long long u64;
-  } value;
-} nvmlFieldValue_t;
+void acquire(void);
+void release(void);
+int is_mine(void);  // initialised, and by this process
+void initialise(void);
 
-_Static_assert(sizeof(nvmlPciInfo_t) == 68 && sizeof(nvmlFieldValue_t) == 40, "as in nvml.h");
-
-// One without a function counts what fake_nvml_set() says.
-static struct power gpus[most_gpus];
-static int number_of_gpus;
-static int64_t refresh_ns, delay_ns;
-static char failing[512];
-static unsigned long long told_mj[most_gpus];
-static int users;       // inits without a shutdown
-static pid_t owner;     // the process that they were in
-static int generation;  // handles live from the first init to the last shutdown
-static int energy_calls;
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-
-static void acquire(void) { pthread_mutex_lock(&lock); }
-static void release(void) { pthread_mutex_unlock(&lock); }
-
-// A child of fork may use the library anew, whatever its parent's threads were doing.
-__attribute__((constructor)) static void prepare_forks(void) {
-  pthread_atfork(acquire, release, release);
-}
-
-static const char* next(const char* list) {
-  const char* comma = strchr(list, ',');
-  return comma != NULL ? comma + 1 : NULL;
-}
-
-static void read_environment(void) {
-  const char* functions = getenv("FAKE_NVML");
-  const char* failures = getenv("FAKE_NVML_FAIL");
-  snprintf(failing, sizeof failing, "%s", failures != NULL ? failures : "");
-  refresh_ns = (int64_t)number("FAKE_NVML_REFRESH_NS", 100000000);
-  delay_ns = (int64_t)number("FAKE_NVML_DELAY_NS", 0);
-  number_of_gpus = 0;
-  for (const char* at = functions; at != NULL && *at != '\0'; at = next(at)) {
-    if (number_of_gpus < most_gpus) {
-      gpus[number_of_gpus++] = power_of(at);
-    }
-  }
-}
+// Each function of the library begins with one of these, which count the call and return with the
+// lock held, whatever they return, and is over with end(), which returns what it is given.
+// A function that is about no GPU:
+nvmlReturn_t begin_system(const char* function);
+// About a GPU. What is wrong with the call comes first; a slice of MIG is not supported.
+nvmlReturn_t begin(const char* function, nvmlDevice_t device, int* gpu);
+// About a GPU or a slice of it; position -1: the whole GPU.
+nvmlReturn_t begin_any(const char* function, nvmlDevice_t device, int* gpu, int* position);
+nvmlReturn_t end(nvmlReturn_t code);
 
 // What a function is told to return; gpu -1: it is about none.
-static nvmlReturn_t failure_of(const char* function, int gpu) {
-  const size_t length = strlen(function);
-  for (const char* at = *failing != '\0' ? failing : NULL; at != NULL; at = next(at)) {
-    const int any = *at == '*' && gpu >= 0;
-    if (!any && strncmp(at, function, length) != 0) {
-      continue;
-    }
-    const char* rest = at + (any ? 1 : length);
-    int of = gpu;
-    int code = 0;
-    if (sscanf(rest, "@%d=%d", &of, &code) == 2 || sscanf(rest, "=%d", &code) == 1) {
-      if (of == gpu) {
-        return code;
-      }
-    }
-  }
-  return success;
-}
+nvmlReturn_t failure_of(const char* function, int gpu);
 
-static int is_mine(void) { return users > 0 && owner == getpid(); }
+nvmlDevice_t handle_of(int gpu, int position);
+int is_slice(int gpu, int position);  // between two slices there is a hole
 
-static nvmlDevice_t handle_of(int gpu) {
-  return (nvmlDevice_t)(uintptr_t)(generation * most_gpus + gpu + 1);
-}
+int calls_of(const char* function);
+void forget_calls(void);
 
-// Which GPU a handle stands for; what else is wrong with the call comes first. Returns with the
-// lock held, whatever it returns.
-static nvmlReturn_t begin(const char* function, nvmlDevice_t device, int* gpu) {
-  acquire();
-  const int64_t pause_ns = delay_ns;
-  if (pause_ns > 0) {
-    release();
-    const struct timespec pause = {pause_ns / 1000000000, pause_ns % 1000000000};
-    nanosleep(&pause, NULL);
-    acquire();
-  }
-  if (!is_mine()) {
-    return uninitialized;
-  }
-  *gpu = (int)((uintptr_t)device - 1) - generation * most_gpus;
-  if (*gpu < 0 || *gpu >= number_of_gpus) {
-    return invalid_argument;
-  }
-  return failure_of(function, *gpu);
-}
-
-static nvmlReturn_t end(nvmlReturn_t code) {
-  release();
-  return code;
-}
-
-// The last update of a GPU's sensor; each GPU has a phase of its own.
-static int64_t published_ns(int gpu) {
-  const int64_t phase_ns = gpu * refresh_ns * 3 / 8;
-  return (time_ns(CLOCK_MONOTONIC) - phase_ns) / refresh_ns * refresh_ns + phase_ns;
-}
-
-static unsigned long long energy_mj(int gpu) {
-  return gpus[gpu].known ? (unsigned long long)(joules_until(&gpus[gpu], published_ns(gpu)) * 1e3)
-                         : told_mj[gpu];
-}
-
-static unsigned int mean_power_mw(int gpu, int64_t over_ns) {
-  const int64_t t_ns = published_ns(gpu);
-  const double joules = joules_until(&gpus[gpu], t_ns) - joules_until(&gpus[gpu], t_ns - over_ns);
-  return (unsigned int)lround(joules * 1e12 / (double)over_ns);
-}
+#pragma GCC visibility pop

@@ -61,7 +61,7 @@ static struct power function_of(const char* name) {
       return power_of(at + length + 1);
     }
   }
-  return (struct power){0, 0, 0, 1};
+  return (struct power){.period_s = 1};
 }
 
 // Counts of the register since time 0 of the clock, as last published.

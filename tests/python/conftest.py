@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -69,3 +70,14 @@ def nvml(nvml_library: Path) -> Iterator[FakeNvml]:
     fake = FakeNvml(nvml_library)
     yield fake
     fake.forget()
+
+
+@pytest.fixture
+def n(nvml: FakeNvml) -> Iterator[Any]:
+    """Module pynvml, for a test that has said which GPUs there are to initialise and witness."""
+    pynvml = importlib.import_module("pynvml")
+
+    assert nvml.users == 0, "another test's GPUs are still in use"
+    yield pynvml
+    while nvml.users > 0:
+        pynvml.nvmlShutdown()

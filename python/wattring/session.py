@@ -13,6 +13,7 @@ from wattring.errors import InvalidError, refuse_pickle
 from wattring.measurement import Measurement, from_energies
 from wattring.refresh import Refresh, from_native
 from wattring.report import Report, from_ledger
+from wattring.visible import seen
 from wattring.window import SyncedWindow, Window
 
 if TYPE_CHECKING:
@@ -36,9 +37,10 @@ class Session:
 
     Args:
         period: time between samples: `"1ms"`, `"250us"`, or seconds as a number.
-        sources: `"auto"` (every physical domain once, from the best interface that can be read; a
-            simulated machine is never among them), a name from `wattring.sources()`, or several.
-            A channel that two sources have is taken from the first.
+        sources: `"auto"` (every physical domain once, from the best interface that can be read; of
+            the GPUs those that CUDA_VISIBLE_DEVICES leaves to this program), `"all"` (the same
+            and every GPU), a name from `wattring.sources()`, or several. A simulated machine is
+            used by its name alone. A channel that two sources have is taken from the first.
         rows: samples that the ring of each source holds (rounded up to a power of two).
         cpu: CPU to sample from; asked for, never required (`stats` says if it was refused).
         priority: SCHED_FIFO priority of the sampling threads; likewise.
@@ -64,15 +66,19 @@ class Session:
         if not 1 <= rows <= 2**28:
             raise InvalidError(f"a ring of {rows} rows is not possible", "ask for 1 to 2**28")
         self._period_ns = parse_duration_ns(period)
-        self._native = _core.Session(
-            environment or _core.Environment.from_variables(),
-            names,
-            self._period_ns,
-            rows,
-            -1 if cpu is None else cpu,
-            priority,
-        )
+        environment = environment or _core.Environment.from_variables()
+        with seen(environment, names) as (visible_gpus, unknown):
+            self._native = _core.Session(
+                environment,
+                names,
+                self._period_ns,
+                rows,
+                -1 if cpu is None else cpu,
+                priority,
+                visible_gpus,
+            )
         self._names = self._native.names()
+        self._unknown = [s for s in unknown if s.source in self._names]
         self._channels = {n: self._native.channels(i) for i, n in enumerate(self._names)}
         self._dtypes: dict[str, np.dtype[np.void]] = {}
 
@@ -117,8 +123,13 @@ class Session:
 
     @property
     def skipped(self) -> list[Skipped]:
-        """What was not taken: source, channel, code, reason, remedy."""
-        return self._native.skipped
+        """What was not taken, or not told apart: source, channel, code, reason, remedy.
+
+        Codes: those of errors (`"denied"`, …); `"redundant"`, read through another source;
+        `"hidden"`, a GPU that this program cannot see; `"ambiguous"` and `"unresolved"`, all GPUs
+        are measured because it could not be told which of them it sees.
+        """
+        return [*self._native.skipped, *self._unknown]
 
     @property
     def stats(self) -> dict[str, SamplerStats]:

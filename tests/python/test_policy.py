@@ -71,6 +71,7 @@ PYTHON_FLOORS = [
         "baseline",
         "wrapping",
         "syncing",
+        "visible",
         "discovery",
         "refresh",
         "report",

@@ -64,7 +64,7 @@ def run(*command: str, env: dict[str, str], check: bool = True) -> subprocess.Co
         ("3,4,0", [3]),
         ("-1", []),
         ("4", []),
-        ("999999999999999999999999", []),
+        pytest.param("9" * 5000, [], id="huge"),
         ("NoDevFiles", []),  # Slurm's
         ("", []),
         (",0", []),
@@ -306,6 +306,23 @@ def test_a_gpu_in_mig_mode_by_its_index(
     assert [MIG_NOTE in c.note for c in session.channels["nvml"]] == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("arch", "failures"), [("8", ""), ("9", "nvmlDeviceGetMigMode=13")], ids=["part", "driver"]
+)
+def test_what_has_no_slices_at_all(
+    machine: FakeMachine,
+    nvml: FakeNvml,
+    monkeypatch: pytest.MonkeyPatch,
+    arch: str,
+    failures: str,
+) -> None:
+    nvml.configure(FOUR, failures, arch=arch)
+    monkeypatch.setenv(VISIBLE, "2")
+    session = wr.Session(environment=nvml.environment(machine))
+    assert gpus_of(session) == [2]
+    assert told(session, "ambiguous") == []
+
+
 def test_a_slice_that_may_not_be_asked_for(
     machine: FakeMachine, nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -448,8 +465,8 @@ def test_26_ranks_that_share_a_node_measure_each_its_own_gpu(
     nvml.configure(FOUR)
     program = """
         import wattring as wr
-        result = wr.measure(lambda: wr.measure(int), period="20ms", sources="auto")
-        print(*[c for c in result.measurement.energy_j if c.startswith("gpu")])
+        measurement = wr.measure(int, period="20ms").measurement
+        print(*[c for c in measurement.energy_j if c.startswith("gpu")])
     """
     measured = [
         run(
@@ -476,7 +493,7 @@ def test_the_command_line(machine: FakeMachine, nvml: FakeNvml) -> None:
         assert [s["channel"] for s in document["skipped"] if s["code"] == "hidden"] == hidden
     table = run("-m", "wattring", "stat", "--", "true", env=env).stderr
     assert f"not used: gpu-0 ({VISIBLE}={UUID}1 leaves it out); --sources all" in table
-    assert "nvml (" not in table
+    assert "(hidden)" not in table
     table = run("-m", "wattring", "stat", "--", "true", env=env | {VISIBLE: "1"}).stderr
     assert f"nvml: {VISIBLE}=1 has indices" in table
     assert f"set {ORDER}=PCI_BUS_ID" in table

@@ -98,9 +98,7 @@ def test_slow_calls_do_not_delay_rapl(
     monkeypatch.setenv("FAKE_NVML_DELAY_NS", "50000000")
     nvml.configure("const:100")
     env = nvml.environment(machine)
-    with wr.Session(
-        "60ms", ["rapl_msr", "nvml"], gpu_budget=1, environment=env
-    ) as session:
+    with wr.Session("60ms", ["rapl_msr", "nvml"], gpu_budget=1, environment=env) as session:
         wait_rows(session, "nvml", 5)
         stats = session.stats
     assert stats["nvml"]["read_ns"]["p50"] > 45e6

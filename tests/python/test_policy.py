@@ -74,6 +74,8 @@ PYTHON_FLOORS = [
         "measurement_build",
         "baseline",
         "wrapping",
+        "syncing",
+        "visible",
         "discovery",
         "refresh",
         "report",

@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
     """Examine, print, and return 0 if a real sensor can be read."""
     found = [source for source in sources() if source.automatic]
     readable = [source for source in found if source.status == "readable"]
-    sampling, refresh = measure("auto" if readable else "simulated")
+    sampling, refresh = measure("all" if readable else "simulated")
     document = {
         "machine": machine(),
         # Said by the processor: a hypervisor runs below this kernel.

@@ -35,6 +35,16 @@ void load_symbol(void* library, const char* path, const char* name, Function& to
   to = reinterpret_cast<Function>(symbol);
 }
 
+// Where the user's configuration is (XDG Base Directory Specification); empty: nowhere.
+std::string configuration_folder() {
+  const char* folder = std::getenv("XDG_CONFIG_HOME");
+  if (folder != nullptr && *folder == '/') {  // a relative one is to be ignored
+    return folder;
+  }
+  const char* home = std::getenv("HOME");
+  return home != nullptr && *home != '\0' ? std::string(home) + "/.config" : "";
+}
+
 }  // namespace
 
 Environment::Environment() : perf_open(system_perf_open), perf_read(system_perf_read) {}
@@ -51,6 +61,10 @@ Environment Environment::from_variables() {
   take("WATTRING_PROC", env.proc);
   take("WATTRING_NVML_LIBRARY", env.nvml);
   take("WATTRING_SIMULATED", env.simulated);
+  if (const std::string folder = configuration_folder(); !folder.empty()) {
+    env.calibration = folder + "/wattring/sensors";
+  }
+  take("WATTRING_CALIBRATION", env.calibration);
   std::string path;
   take("WATTRING_PERF_LIBRARY", path);
   if (!path.empty()) {

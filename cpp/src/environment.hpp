@@ -34,13 +34,18 @@ struct Environment {
   std::string nvml = "libnvidia-ml.so.1";
   // What "auto" measures of its GPUs; nothing: all of them.
   std::optional<VisibleGpus> visible_gpus;
+  // What was measured of the GPUs' sensors (`wattring calibrate`); empty: nothing.
+  std::string calibration;
+  // Groups of further gauges of GPUs that are wanted (nvml_gauges.hpp).
+  std::vector<std::string> gpu_gauges = {};
   // Power functions of the simulated machine, e.g. "package-0=square:20:80:0.5,dram-0=const:5".
   std::string simulated;
 
   Environment();
   // The machine's own, changed by WATTRING_SYSFS, WATTRING_DEV, WATTRING_PROC (other roots),
   // WATTRING_PERF_LIBRARY (a shared library that exports wattring_perf_open and
-  // wattring_perf_read), WATTRING_NVML_LIBRARY and WATTRING_SIMULATED. Throws Error when the
+  // wattring_perf_read), WATTRING_NVML_LIBRARY, WATTRING_CALIBRATION
+  // (wattring/sensors in the user's configuration) and WATTRING_SIMULATED. Throws Error when the
   // library cannot be loaded.
   static Environment from_variables();
 };

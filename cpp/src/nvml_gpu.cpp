@@ -33,13 +33,14 @@ std::string note_of(const Sensor& sensor, const std::string& origin) {
 
 }  // namespace
 
-Gpu::Gpu(const Library& library, Device device, const std::string& name, const std::string& remark,
-         std::vector<Channel>& channels)
+Gpu::Gpu(const Library& library, Device device, Sensors sensors, const std::string& name,
+         const std::string& remark, std::vector<Channel>& channels)
     : library_(library),
       device_(device),
+      name_(name),
       identity_(library.uuid(device) + ", " + library.name(device) + ", PCI " +
                 library.pci_address(device) + ", driver " + library.driver_version()),
-      sensors_(published_sensors(library.architecture(device), library.name(device))) {
+      sensors_(std::move(sensors)) {
   const std::size_t first = channels.size();
   const std::string gauge = name + "-power";
   const std::string average_gauge = gauge + "-average";
@@ -96,7 +97,35 @@ std::optional<Gpu::Quantity> Gpu::find_call(Way way) const {
   return ask(quantity).code == success ? std::optional(quantity) : std::nullopt;
 }
 
+std::vector<std::string> Gpu::add_gauges(const std::vector<std::string>& groups,
+                                         std::vector<Channel>& channels) {
+  std::vector<std::string> lacking;
+  for (const Gauge& gauge : gauges()) {
+    if (std::find(groups.begin(), groups.end(), gauge.group) == groups.end()) {
+      continue;
+    }
+    Quantity quantity{.way = Way::gauge, .gauge = &gauge};
+    Channel channel = describe(name_ + "-" + gauge.suffix, {});
+    if (ask(quantity).code != success) {
+      lacking.push_back(channel.name);
+      continue;
+    }
+    channel.kind = Kind::gauge;
+    channel.unit = gauge.unit;
+    channel.scale = gauge.scale;
+    quantity.channel = channels.size();
+    channels.push_back(std::move(channel));
+    quantities_.push_back(quantity);
+  }
+  return lacking;
+}
+
 Gpu::Told Gpu::ask(const Quantity& quantity) const noexcept {
+  if (quantity.way == Way::gauge) {
+    std::uint64_t value = 0;
+    const int code = quantity.gauge->read(library_, device_, value);
+    return {code, value};
+  }
   if (quantity.way == Way::energy_call) {
     unsigned long long energy_mj = 0;
     const int code = library_.energy_mj(device_, energy_mj);

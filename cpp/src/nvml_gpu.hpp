@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "channel.hpp"
+#include "nvml_gauges.hpp"
 #include "nvml_library.hpp"
 #include "nvml_model.hpp"
 #include "source.hpp"
@@ -18,19 +19,23 @@ class Gpu {
  public:
   // Adds its channels behind those that there are, with a remark on whose energy theirs is, if that
   // is needed. Throws Error when it tells neither an energy nor a power.
-  Gpu(const Library& library, Device device, const std::string& name, const std::string& remark,
-      std::vector<Channel>& channels);
+  Gpu(const Library& library, Device device, Sensors sensors, const std::string& name,
+      const std::string& remark, std::vector<Channel>& channels);
+  // Of these groups, those that it has; gives the names of those that it has not.
+  std::vector<std::string> add_gauges(const std::vector<std::string>& groups,
+                                      std::vector<Channel>& channels);
 
   // The readings of its channels, or their failures. One call of the driver where it has
   // nvmlDeviceGetFieldValues.
   void read(Sweep& sweep) noexcept;
 
  private:
-  enum class Way : std::uint8_t { field, energy_call, power_call };
+  enum class Way : std::uint8_t { field, energy_call, power_call, gauge };
   // A quantity that the driver tells, and the channels that want it.
   struct Quantity {
     Way way = Way::field;
     FieldValue asked{};
+    const Gauge* gauge = nullptr;
     std::size_t channel = none;   // takes it as it is
     std::size_t integral = none;  // takes it as a power, and so does its variance behind it
     bool dropped = false;         // the driver has it no more
@@ -57,6 +62,7 @@ class Gpu {
 
   const Library& library_;
   Device device_;
+  std::string name_;
   std::string identity_;
   Sensors sensors_;
   std::vector<Quantity> quantities_;  // those by field first

@@ -56,6 +56,15 @@ Library::Library(const std::string& path) : handle_(load(path)), owner_(getpid()
   energy_ = symbol<int(Device, unsigned long long*)>("nvmlDeviceGetTotalEnergyConsumption");
   power_ = symbol<int(Device, unsigned*)>("nvmlDeviceGetPowerUsage");
   fields_ = symbol<int(Device, int, FieldValue*)>("nvmlDeviceGetFieldValues");
+  temperature_ = symbol<int(Device, int, unsigned*)>("nvmlDeviceGetTemperature");
+  clock_ = symbol<int(Device, int, unsigned*)>("nvmlDeviceGetClockInfo");
+  utilization_ = symbol<int(Device, Utilization*)>("nvmlDeviceGetUtilizationRates");
+  limit_ = symbol<int(Device, unsigned*)>("nvmlDeviceGetEnforcedPowerLimit");
+  throttle_ = symbol<int(Device, unsigned long long*)>("nvmlDeviceGetCurrentClocksEventReasons");
+  if (throttle_ == nullptr) {  // its name before driver 535
+    throttle_ =
+        symbol<int(Device, unsigned long long*)>("nvmlDeviceGetCurrentClocksThrottleReasons");
+  }
 }
 
 Library::~Library() {

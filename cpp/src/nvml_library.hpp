@@ -56,8 +56,12 @@ enum Field : unsigned {
   total_energy = 83,     // mJ since the driver was loaded
   power_average = 185,   // mW, mean of a second
   power_instant = 186,   // mW
-  power_limit = 190,     // mW, as it is enforced
   energy_of_scope = 191  // mJ
+};
+enum class Clock : int { sm = 1, memory = 2 };
+struct Utilization {  // percent, nvmlUtilization_t
+  unsigned gpu = 0;
+  unsigned memory = 0;
 };
 enum Scope : unsigned { gpu = 0, module = 1, memory = 2 };
 
@@ -97,6 +101,24 @@ class Library {
                               : fields_(device, static_cast<int>(values.size()), values.data());
   }
 
+  int temperature_c(Device device, unsigned& celsius) const noexcept {
+    constexpr int of_the_gpu = 0;
+    return temperature_ == nullptr ? function_not_found
+                                   : temperature_(device, of_the_gpu, &celsius);
+  }
+  int clock_mhz(Device device, Clock clock, unsigned& mhz) const noexcept {
+    return clock_ == nullptr ? function_not_found : clock_(device, static_cast<int>(clock), &mhz);
+  }
+  int utilization(Device device, Utilization& percent) const noexcept {
+    return utilization_ == nullptr ? function_not_found : utilization_(device, &percent);
+  }
+  int power_limit_mw(Device device, unsigned& limit) const noexcept {
+    return limit_ == nullptr ? function_not_found : limit_(device, &limit);
+  }
+  int throttle_reasons(Device device, unsigned long long& bits) const noexcept {
+    return throttle_ == nullptr ? function_not_found : throttle_(device, &bits);
+  }
+
   // What a function's refusal means to people.
   Error failure(const std::string& function, int code) const;
 
@@ -113,6 +135,11 @@ class Library {
   int (*energy_)(Device, unsigned long long*) = nullptr;
   int (*power_)(Device, unsigned*) = nullptr;
   int (*fields_)(Device, int, FieldValue*) = nullptr;
+  int (*temperature_)(Device, int, unsigned*) = nullptr;
+  int (*clock_)(Device, int, unsigned*) = nullptr;
+  int (*utilization_)(Device, Utilization*) = nullptr;
+  int (*limit_)(Device, unsigned*) = nullptr;
+  int (*throttle_)(Device, unsigned long long*) = nullptr;
 };
 
 // The errno that stands for a code in a sampler's statistics; ENODEV: the GPU will not come back.

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "error.hpp"
+#include "nvml_gauges.hpp"
 
 namespace wattring {
 
@@ -92,6 +93,7 @@ void open_one(const Environment& env, const SourceType& type, bool automatic,
 std::span<const SourceType* const> source_types() { return all_types; }
 
 Selection open_sources(const Environment& env, const std::vector<std::string>& names) {
+  nvml::require_groups(env.gpu_gauges);  // also where there is no GPU
   Selection selection;
   const std::string only = names.size() == 1 ? names.front() : "";
   Environment seen = env;

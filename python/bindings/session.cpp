@@ -189,13 +189,14 @@ void register_values(py::module_& module) {
   py::class_<Environment>(
       module, "Environment",
       "Where sensors are looked for: roots of /sys, /dev and /proc, the library for "
-      "NVIDIA's GPUs. For tests.")
+      "NVIDIA's GPUs and what was measured of their sensors. For tests.")
       .def(py::init<>())
       .def_static("from_variables", &Environment::from_variables)
       .def_readwrite("sys", &Environment::sys)
       .def_readwrite("dev", &Environment::dev)
       .def_readwrite("proc", &Environment::proc)
       .def_readwrite("nvml", &Environment::nvml)
+      .def_readwrite("calibration", &Environment::calibration)
       .def_readwrite("simulated", &Environment::simulated);
   py::class_<Channel>(
       module, "Channel",
@@ -272,7 +273,9 @@ void register_session(py::module_& module) {
   py::class_<Session>(module, "Session", py::is_final(), "The native part of wattring.Session.")
       .def(py::init([](Environment env, const std::vector<std::string>& sources,
                        std::int64_t period_ns, std::size_t rows, int cpu, int priority,
-                       double budget, std::optional<VisibleGpusArgument> visible_gpus) {
+                       double budget, std::optional<VisibleGpusArgument> visible_gpus,
+                       std::vector<std::string> gpu_gauges) {
+             env.gpu_gauges = std::move(gpu_gauges);
              if (visible_gpus) {
                env.visible_gpus = {std::move(visible_gpus->first), std::move(visible_gpus->second)};
              }
@@ -284,7 +287,8 @@ void register_session(py::module_& module) {
              return without_gil([&] { return std::make_unique<Session>(env, sources, options); });
            }),
            py::arg("env"), py::arg("sources"), py::arg("period_ns"), py::arg("rows"),
-           py::arg("cpu"), py::arg("priority"), py::arg("budget"), py::arg("visible_gpus"))
+           py::arg("cpu"), py::arg("priority"), py::arg("budget"), py::arg("visible_gpus"),
+           py::arg("gpu_gauges"))
       .def("start", [](Session& session) { without_gil([&] { session.start(); }); })
       .def("stop", [](Session& session) { without_gil([&] { session.stop(); }); })
       .def_property_readonly("running", &Session::running)

@@ -75,6 +75,7 @@ class Environment:
     dev: str
     proc: str
     nvml: str
+    calibration: str
     simulated: str
     def __init__(self) -> None: ...
     @staticmethod
@@ -197,6 +198,7 @@ class Session:
         priority: int,
         budget: float,
         visible_gpus: tuple[str, dict[str, str]] | None,
+        gpu_gauges: list[str],
     ) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...

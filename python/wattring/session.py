@@ -49,6 +49,9 @@ class Session:
             the program's own (default: 0.005). Readings are left out evenly to keep to it, more
             closely spaced where a window begins or ends; `stats` counts them as `spared`. 1.0: the
             period asked for, whatever that costs.
+        gpu_gauges: what else to read of GPUs, each a call of the driver more a sample:
+            "temperature", "clocks", "utilization", "power_limit", "throttle" (the driver's bits for
+            why clocks are held down). They are columns of `samples("nvml")`.
         environment: where to look for sensors; for tests.
 
     Raises:
@@ -66,6 +69,7 @@ class Session:
         cpu: int | None = None,
         priority: int = 0,
         gpu_budget: float = 0.005,
+        gpu_gauges: Sequence[str] = (),
         environment: Environment | None = None,
     ) -> None:
         names = [sources] if isinstance(sources, str) else list(sources)
@@ -87,6 +91,7 @@ class Session:
                 priority,
                 gpu_budget,
                 visible_gpus,
+                list(gpu_gauges),
             )
         self._names = self._native.names()
         self._unknown = [s for s in unknown if s.source in self._names]

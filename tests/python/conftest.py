@@ -30,6 +30,7 @@ for name in [n for n in os.environ if n.startswith(("WATTRING_", "CUDA_"))]:
     del os.environ[name]
 # Nor are the GPUs of the machine that they run on.
 os.environ["WATTRING_NVML_LIBRARY"] = "libnvidia-ml-of-nobody.so.1"
+os.environ["WATTRING_CALIBRATION"] = "/nonexistent/sensors"
 
 
 @pytest.fixture

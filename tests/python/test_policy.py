@@ -33,7 +33,7 @@ CPP_FLOORS = [
         "integrator",
         "mark_queue",
     ],
-    ["source", "machine", "rapl", "nvml_library", "nvml_model", "nvml_gpu"],
+    ["source", "machine", "rapl", "nvml_library", "nvml_model", "nvml_calibration", "nvml_gauges", "nvml_gpu"],
     ["sources/*"],
     [
         "registry",

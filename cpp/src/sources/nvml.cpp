@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "error.hpp"
+#include "nvml_calibration.hpp"
 #include "nvml_gpu.hpp"
 #include "nvml_library.hpp"
 #include "source.hpp"
@@ -18,10 +19,15 @@ constexpr std::int64_t least_poll_ns = 19'000'000;
 
 class Nvml final : public Source {
  public:
-  explicit Nvml(Opening& opening) : library_(opening.env.nvml) {
+  explicit Nvml(Opening& opening)
+      : library_(opening.env.nvml), calibration_(opening.env.calibration) {
     const unsigned count = library_.device_count();
     if (count == 0) {
       throw library_.failure("nvmlDeviceGetCount", nvml::gpu_not_found);
+    }
+    if (!calibration_.damage().empty()) {
+      opening.skip("", "invalid", "the calibration is not used: " + calibration_.damage(),
+                   "wattring calibrate");
     }
     std::vector<Error> refused;
     unsigned invisible = 0;
@@ -33,7 +39,7 @@ class Nvml final : public Source {
         }
         const nvml::Device device = library_.device(index);
         if (const auto remark = opening.note_if_visible(name, library_.uuid(device))) {
-          gpus_.emplace_back(library_, device, name, *remark, channels_);
+          add(opening, device, name, *remark);
         } else {
           ++invisible;
         }
@@ -64,7 +70,22 @@ class Nvml final : public Source {
   }
 
  private:
+  void add(Opening& opening, nvml::Device device, const std::string& name,
+           const std::string& remark) {
+    nvml::Sensors sensors =
+        nvml::published_sensors(library_.architecture(device), library_.name(device));
+    if (!calibration_.apply(library_.uuid(device), library_.driver_version(), sensors)) {
+      opening.skip(name, "outdated", "its calibration was made under another driver: not used",
+                   "wattring calibrate");
+    }
+    gpus_.emplace_back(library_, device, std::move(sensors), name, remark, channels_);
+    for (const std::string& gauge : gpus_.back().add_gauges(opening.env.gpu_gauges, channels_)) {
+      opening.skip(gauge, name_of(Errc::unsupported), "the driver does not tell it", "");
+    }
+  }
+
   nvml::Library library_;
+  nvml::Calibration calibration_;
   std::vector<Channel> channels_;
   std::vector<nvml::Gpu> gpus_;
 };

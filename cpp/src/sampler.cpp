@@ -7,9 +7,12 @@
 #include <csignal>
 
 #include <algorithm>
+#include <cstdlib>
+#include <new>
 
 #include "error.hpp"
 #include "estimate.hpp"
+#include "refresh.hpp"
 
 namespace wattring {
 namespace {
@@ -26,6 +29,7 @@ std::int64_t thread_cpu_ns(clockid_t clock) noexcept {
 Sampler::Sampler(std::string name, std::unique_ptr<Source> source, const SamplerOptions& options)
     : name_(std::move(name)),
       source_(std::move(source)),
+      published_(source_->channels().begin(), source_->channels().end()),
       options_(options),
       ring_(row::first_reading + source_->channels().size(), options.rows),
       sweep_(source_->channels().size()),
@@ -38,7 +42,7 @@ Sampler::Sampler(std::string name, std::unique_ptr<Source> source, const Sampler
       slowest_ns = std::max(slowest_ns, channel.refresh_ns);
     }
     budget_.emplace(options_.budget, options_.period_ns, slowest_ns);
-    edges_.emplace(source_->channels(), options_.period_ns);
+    edges_.emplace(published_, options_.period_ns);
   }
   for (const Channel& channel : source_->channels()) {
     counters_.emplace_back(channel);
@@ -127,7 +131,14 @@ void Sampler::prepare_thread() noexcept {
 }
 
 void Sampler::loop() noexcept {
+  // So many refreshes are enough to tell their pace, also of a load that leaves some out.
+  constexpr std::int64_t refreshes = 40;
   const std::int64_t period_ns = options_.period_ns;
+  for (const Channel& channel : published_) {
+    if (edges_ && channel.kind == Kind::counter && channel.is_slow()) {
+      correct_at_ns_ = std::max(correct_at_ns_, now_ns() + refreshes * channel.refresh_ns);
+    }
+  }
   std::int64_t deadline_ns = now_ns() + period_ns;
   // Deadlines that lie in the past are counted and left out; the row behind them says so.
   const auto skip_until = [&](std::int64_t t_ns) -> std::uint64_t {
@@ -152,6 +163,9 @@ void Sampler::loop() noexcept {
     lateness_.add(t_begin_ - deadline_ns);
     deadline_ns += period_ns;
     status |= skip_until(t_begin_);
+    if (correct_at_ns_ != 0 && t_begin_ >= correct_at_ns_) {
+      correct_refreshes();
+    }
     if (!may_read()) {
       t_end_ = t_begin_;
       continue;
@@ -217,6 +231,30 @@ void Sampler::settle(bool at_end) noexcept {
     if (!take()) {
       return;
     }
+  }
+}
+
+void Sampler::correct_refreshes() noexcept {
+  correct_at_ns_ = 0;
+  observed_ = published_;
+  bool differs = false;
+  try {
+    const std::vector<ObservedRefresh> found = observe_refresh(ring_, published_);
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      Channel& channel = observed_[i];
+      // A power that stays the same shows the load's pace, not the sensor's: counters only.
+      if (channel.kind == Kind::counter && channel.is_slow() && found[i].period_ns > 0 &&
+          std::abs(found[i].period_ns - channel.refresh_ns) > channel.refresh_ns / 10) {
+        channel.refresh_ns = found[i].period_ns;
+        differs = true;
+      }
+    }
+  } catch (const std::bad_alloc&) {
+    return;
+  }
+  if (differs) {
+    channels_.store(&observed_, std::memory_order_release);
+    edges_.emplace(observed_, options_.period_ns);
   }
 }
 

@@ -99,7 +99,10 @@ class Sampler {
 
   const std::string& name() const noexcept { return name_; }
   const Source& source() const noexcept { return *source_; }
-  std::span<const Channel> channels() const noexcept { return source_->channels(); }
+  // The source's, with what a slow counter's refresh turns out to be in the place of what it says.
+  std::span<const Channel> channels() const noexcept {
+    return *channels_.load(std::memory_order_acquire);
+  }
   const Ring& ring() const noexcept { return ring_; }
   // The one asked for, or the least that the source allows.
   std::int64_t period_ns() const noexcept { return options_.period_ns; }
@@ -120,6 +123,8 @@ class Sampler {
   // Polls quickly until every counter has moved since the first of these rows (at the end, as often
   // as an estimate needs), and every integral has come as far.
   void settle(bool at_end) noexcept;
+  // Looks at the rows so far, once they should tell how often the slow counters publish.
+  void correct_refreshes() noexcept;
   // Whether a row at t_begin_ may tell something new, and the budget allows it.
   bool may_read() noexcept;
   // One row, now; false when the device is gone.
@@ -132,10 +137,14 @@ class Sampler {
 
   std::string name_;
   std::unique_ptr<Source> source_;
+  std::vector<Channel> published_;
+  std::vector<Channel> observed_;  // written once, before channels_ points to it
+  std::atomic<const std::vector<Channel>*> channels_{&published_};
   SamplerOptions options_;
   RowFollower* follower_ = nullptr;
   std::optional<Budget> budget_;
   std::optional<Edges> edges_;
+  std::int64_t correct_at_ns_ = 0;  // 0: no more, or never
   mutable std::atomic<int> waiting_{0};
   Ring ring_;
   Sweep sweep_;

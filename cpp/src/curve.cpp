@@ -24,6 +24,8 @@ std::int64_t patience_ns(const Channel& channel) noexcept {
   return 4 * (channel.refresh_ns > 0 ? channel.refresh_ns : 25'000'000);
 }
 
+int updates_after(const Channel& channel) noexcept { return channel.is_slow() ? 2 : 1; }
+
 std::size_t Bits::next(std::size_t i) const noexcept {
   if (i >= size_) {
     return size_;
@@ -86,7 +88,27 @@ std::size_t Curve::last_good_before(std::size_t row) const noexcept {
   return rows_.size();
 }
 
-Standing Curve::at(std::int64_t t_ns, std::size_t after) const noexcept {
+// Between the updates before and after, around the time that the readings of then are about.
+Standing Curve::of_integral(std::int64_t t_ns) const noexcept {
+  const std::int64_t about_ns = t_ns + channel_.delay_ns();
+  const auto row_at = [&](std::int64_t t) { return rows_.after(t, 0, rows_.size()); };
+  const std::size_t after = row_at(about_ns);
+  Standing standing =
+      of_counter(about_ns - channel_.blur_ns(), row_at(about_ns - channel_.blur_ns()));
+  if (channel_.blur_ns() > 0) {
+    const std::int64_t late_ns = about_ns + channel_.blur_ns();
+    standing.upper_j = of_counter(late_ns, row_at(late_ns)).upper_j;
+  }
+  standing.value_j =
+      std::clamp(value_at(about_ns, after) * channel_.scale, standing.lower_j, standing.upper_j);
+  if (after > 0) {
+    standing.variance_j2 = static_cast<double>(rows_.reading(after - 1, index_ + 1)) * 1e6 *
+                           channel_.scale * channel_.scale;
+  }
+  return standing;
+}
+
+Standing Curve::of_counter(std::int64_t t_ns, std::size_t after) const noexcept {
   // Of a failed reading: the last good one, which holds as well.
   const std::uint64_t lower = after > 0 ? rows_.reading(after - 1, index_) : 0;
   double upper = infinite;
@@ -135,12 +157,54 @@ double Curve::value_at(std::int64_t t_ns, std::size_t after) const noexcept {
     const std::size_t only = a == dated_.size() ? b : a;
     return static_cast<double>(rows_.reading(only, index_));
   }
-  Knot from{time_of(a), rows_.reading(a, index_), a};
-  Knot to{time_of(b), rows_.reading(b, index_), b};
+  Knot from = knot(a);
+  Knot to = knot(b);
   if (const auto still = last_still(a, b)) {
     (t_ns < still->t_ns ? to : from) = *still;
+    return line(from, to, t_ns);
   }
-  return line(from, to, t_ns);
+  return along(from, to, t_ns);
+}
+
+// Where the power between two updates lies between those before and after, and one of these lasts
+// for longer, it went from the one to the other in one step, and what it was in the mean tells when
+// (subcell resolution: A. Harten, J. Comput. Phys. 83, 1989). Of a ramp neither lasts.
+double Curve::along(const Knot& from, const Knot& to, std::int64_t t_ns) const noexcept {
+  constexpr double lasting = 0.2;  // of the step: as much may the power differ
+  const std::size_t before = channel_.is_slow() ? dated_.previous(from.row) : dated_.size();
+  const std::size_t after = channel_.is_slow() ? dated_.next(to.row + 1) : dated_.size();
+  if (before == dated_.size() || after == dated_.size()) {
+    return line(from, to, t_ns);
+  }
+  const auto power = [](const Knot& a, const Knot& b) {
+    return static_cast<double>(b.value - a.value) / static_cast<double>(b.t_ns - a.t_ns);
+  };
+  const Knot left = knot(before);
+  const Knot right = knot(after);
+  const double power_before = power(left, from);
+  const double power_after = power(to, right);
+  const double mean = power(from, to);
+  const double step = power_after - power_before;
+  if ((mean - power_before) * (power_after - mean) <= 0) {
+    return line(from, to, t_ns);
+  }
+  const auto lasts = [&](std::size_t row, const Knot& end, double as) {
+    if (row == dated_.size()) {
+      return false;
+    }
+    const Knot far = knot(row);
+    const double there = far.t_ns < end.t_ns ? power(far, end) : power(end, far);
+    return std::abs(there - as) < lasting * std::abs(step);
+  };
+  if (!lasts(dated_.previous(before), left, power_before) &&
+      !lasts(dated_.next(after + 1), right, power_after)) {
+    return line(from, to, t_ns);
+  }
+  const auto width_ns = static_cast<double>(to.t_ns - from.t_ns);
+  const double until_step_ns = (power_after - mean) / step * width_ns;
+  const auto since_ns = static_cast<double>(t_ns - from.t_ns);
+  return static_cast<double>(from.value) + power_before * std::min(since_ns, until_step_ns) +
+         power_after * std::max(since_ns - until_step_ns, 0.0);
 }
 
 // Where refreshes between two updates were seen to change nothing, the counter had moved by less
@@ -190,8 +254,11 @@ std::vector<Knot> Curve::knots() const {
         found.push_back(*still);
       }
     }
-    found.push_back({time_of(b), rows_.reading(b, index_), b});
+    found.push_back(knot(b));
     a = b;
+  }
+  for (Knot& each : found) {
+    each.t_ns -= channel_.delay_ns();
   }
   return found;
 }

@@ -19,6 +19,7 @@ struct Standing {
   double upper_j = 0;  // infinite where no later row proves one
   bool still =
       false;  // upper_j rests on the counter having stood still for longer than its refresh
+  double variance_j2 = 0;  // of an integral: what the sensor did not see until then
 };
 
 // A place on the line of a counter's energy: the instant of an update, and what it published.
@@ -30,6 +31,9 @@ struct Knot {
 
 // A counter is held to stand still when this much time brought no update.
 std::int64_t patience_ns(const Channel& channel) noexcept;
+
+// So many updates after a time say all about it that an estimate uses.
+int updates_after(const Channel& channel) noexcept;
 
 // Numbers from 0 to size, of which some are set; finds the next one quickly.
 class Bits {
@@ -53,7 +57,10 @@ class Bits {
 //   a row proves E(t) ≥ its value for every t ≥ its t_end;
 //   two readings in a row that differ prove an update after the first one's t_begin, hence
 //   E(t) < second value + q for every t ≤ that t_begin.
-// The value between them interpolates linearly between update instants.
+// The value between them interpolates linearly between update instants; of a slow sensor, along a
+// step where the updates around tell that there was one.
+//
+// An integral goes the same way, later by its delay; its bounds are a model's, not proofs.
 //
 // The rows and the channel must outlive it.
 class Curve {
@@ -63,7 +70,9 @@ class Curve {
         std::vector<RowDate> dates);
 
   // `after` is the first row that ended after t (the number of rows if none).
-  Standing at(std::int64_t t_ns, std::size_t after) const noexcept;
+  Standing at(std::int64_t t_ns, std::size_t after) const noexcept {
+    return channel_.kind == Kind::integral ? of_integral(t_ns) : of_counter(t_ns, after);
+  }
 
   // Asks for the memory that at() will need.
   void fetch(std::size_t after) const noexcept {
@@ -77,12 +86,18 @@ class Curve {
   std::vector<Knot> knots() const;
 
  private:
+  Standing of_counter(std::int64_t t_ns, std::size_t after) const noexcept;
+  Standing of_integral(std::int64_t t_ns) const noexcept;
   std::int64_t time_of(std::size_t row) const noexcept {
     return rows_.t_begin(row) - dates_[row].age_ns();
   }
   std::size_t last_good_before(std::size_t row) const noexcept;
   std::int64_t doubt_ns(std::size_t row) const noexcept;
   double value_at(std::int64_t t_ns, std::size_t after) const noexcept;
+  Knot knot(std::size_t row) const noexcept {
+    return {time_of(row), rows_.reading(row, index_), row};
+  }
+  double along(const Knot& from, const Knot& to, std::int64_t t_ns) const noexcept;
   std::optional<Knot> last_still(std::size_t a, std::size_t b) const noexcept;
 
   Rows rows_;

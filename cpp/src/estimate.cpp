@@ -12,7 +12,8 @@ namespace wattring {
 Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std::int64_t t_ns,
                KnownClock* known) {
   const std::uint64_t quantum = quantum_of(rows, index, channel);
-  const Curve curve(rows, index, channel, quantum, date_rows(rows, index, channel, quantum, known));
+  KnownClock* const clock = channel.kind == Kind::counter ? known : nullptr;
+  const Curve curve(rows, index, channel, quantum, date_rows(rows, index, channel, quantum, clock));
   return curve.at(t_ns, rows.after(t_ns, 0, rows.size()));
 }
 
@@ -47,7 +48,7 @@ std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels,
     std::int64_t slowest_ns = 0;
     std::int64_t fewest = 64;
     for (std::size_t i = 0; i < channels.size(); ++i) {
-      slowest_ns = std::max(slowest_ns, patience_ns(channels[i]));
+      slowest_ns = std::max(slowest_ns, patience_ns(channels[i]) + channels[i].lag_ns());
       if (known != nullptr && channels[i].kind == Kind::counter) {
         const KnownClock& clock = (*known)[i];
         if (clock.may_search(static_cast<std::int64_t>(last))) {
@@ -72,7 +73,7 @@ std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels,
       std::vector<Standing> standings;
       for (std::size_t i = 0; i < channels.size(); ++i) {
         standings.push_back(
-            channels[i].kind == Kind::counter
+            channels[i].has_energy()
                 ? stand(rows, i, channels[i], t_ns, known != nullptr ? &(*known)[i] : nullptr)
                 : Standing{});
       }
@@ -96,8 +97,9 @@ bool covered(const Ring& ring, std::span<const Channel> channels, std::int64_t t
          static_cast<std::int64_t>(begin) < t_ns) {
     ++first;
   }
-  const auto saw_update = [&](std::size_t channel) {
+  const auto saw_updates = [&](std::size_t channel) {
     const std::size_t word = row::first_reading + channel;
+    int missing = updates_after(channels[channel]);
     std::uint64_t after = 0;
     std::uint64_t end = 0;
     ring.peek(head - 1, word, after);
@@ -107,7 +109,8 @@ bool covered(const Ring& ring, std::span<const Channel> channels, std::int64_t t
           !ring.peek(k, row::t_end_word, end)) {
         return true;  // the ring has gone round: there is nothing left to wait for
       }
-      if (before != after && is_quick(static_cast<std::int64_t>(end - begin), channels[channel])) {
+      if (before != after && is_quick(static_cast<std::int64_t>(end - begin), channels[channel]) &&
+          --missing == 0) {
         return true;
       }
       after = before;
@@ -119,7 +122,11 @@ bool covered(const Ring& ring, std::span<const Channel> channels, std::int64_t t
   const std::int64_t since_ns = static_cast<std::int64_t>(newest_begin) - t_ns;
   for (std::size_t i = 0; i < channels.size(); ++i) {
     const bool had_time = has_pair && since_ns > patience_ns(channels[i]);
-    if (channels[i].kind == Kind::counter && !had_time && !saw_update(i)) {
+    if (channels[i].kind == Kind::counter && !had_time && !saw_updates(i)) {
+      return false;
+    }
+    if (channels[i].kind == Kind::integral &&
+        since_ns < channels[i].lag_ns() + 2 * channels[i].refresh_ns) {
       return false;
     }
   }

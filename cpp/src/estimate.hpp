@@ -23,8 +23,8 @@ Standing stand(const Rows& rows, std::size_t index, const Channel& channel, std:
 std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels, std::int64_t t_ns,
                             std::vector<KnownClock>* known = nullptr);
 
-// Whether later rows say all that they can about t_ns: a quick row saw each counter move since, or
-// each had the time to.
+// Whether later rows say all that they can about t_ns: quick rows saw each counter move since (a
+// slow one twice), or each had the time to; and each integral has come so far.
 bool covered(const Ring& ring, std::span<const Channel> channels, std::int64_t t_ns);
 
 // The first row that ended after t_ns (head() if none).

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -31,6 +32,7 @@ struct ChannelEnergy {
   double value_j = 0;
   double upper_j = 0;        // infinite where nothing proves one
   bool still = false;        // the counter stood still at one end: "moved by less than its unit"
+  double spread_j = 0;       // of an integral: in the bounds, twice the standard deviation
   std::uint64_t failed = 0;  // readings in between with these marks (row.hpp)
   std::uint64_t ambiguous = 0;
   std::uint64_t reset = 0;
@@ -67,6 +69,11 @@ inline ChannelEnergy energy_between(const Standing& a, const Standing& b,
   energy.upper_j = b.upper_j - a.lower_j;
   energy.value_j = std::clamp(b.value_j - a.value_j, energy.lower_j, energy.upper_j);
   energy.still = a.still || b.still;
+  if (b.variance_j2 > a.variance_j2) {
+    energy.spread_j = 2 * std::sqrt(b.variance_j2 - a.variance_j2);
+    energy.lower_j = std::max(0.0, energy.lower_j - energy.spread_j);
+    energy.upper_j += energy.spread_j;
+  }
   energy.failed = marks.readings[0];
   energy.ambiguous = marks.readings[1];
   energy.reset = marks.readings[2];

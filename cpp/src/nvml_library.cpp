@@ -54,6 +54,8 @@ Library::Library(const std::string& path) : handle_(load(path)), owner_(getpid()
     throw failure("nvmlInit", code);
   }
   energy_ = symbol<int(Device, unsigned long long*)>("nvmlDeviceGetTotalEnergyConsumption");
+  power_ = symbol<int(Device, unsigned*)>("nvmlDeviceGetPowerUsage");
+  fields_ = symbol<int(Device, int, FieldValue*)>("nvmlDeviceGetFieldValues");
 }
 
 Library::~Library() {
@@ -106,6 +108,12 @@ std::string Library::pci_address(Device device) const {
     return "";
   }
   return info.address[0] != '\0' ? info.address.data() : info.legacy_address.data();
+}
+
+unsigned Library::architecture(Device device) const {
+  auto* const get = symbol<int(Device, unsigned*)>("nvmlDeviceGetArchitecture");
+  unsigned architecture = 0;
+  return get != nullptr && get(device, &architecture) == success ? architecture : 0;
 }
 
 Error Library::failure(const std::string& function, int code) const {

@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
+#include <span>
 #include <string>
 
 #include "error.hpp"
@@ -28,6 +30,37 @@ enum Code : int {
   unknown = 999,
 };
 
+// What nvmlDeviceGetFieldValues takes and gives (nvmlFieldValue_t).
+struct FieldValue {
+  unsigned field = 0;
+  unsigned scope = 0;  // older headers call it unused and want a zero
+  std::int64_t timestamp_us = 0;
+  std::int64_t latency_us = 0;
+  int type = 0;
+  int code = 0;
+  union Value {
+    double d;
+    unsigned u32;
+    std::uint64_t u64 = 0;
+  } value{};
+
+  // Of whichever integer type the driver has chosen.
+  std::uint64_t integer() const noexcept {
+    constexpr int u32 = 1;
+    return type == u32 ? value.u32 : value.u64;
+  }
+};
+static_assert(sizeof(FieldValue) == 40);
+
+enum Field : unsigned {
+  total_energy = 83,     // mJ since the driver was loaded
+  power_average = 185,   // mW, mean of a second
+  power_instant = 186,   // mW
+  power_limit = 190,     // mW, as it is enforced
+  energy_of_scope = 191  // mJ
+};
+enum Scope : unsigned { gpu = 0, module = 1, memory = 2 };
+
 // The NVIDIA driver's management library, loaded when it is asked for, because most machines have
 // none, and initialised for as long as this lives: without persistence mode the driver would put a
 // GPU down between two reads. A function that an old driver lacks answers function_not_found.
@@ -46,10 +79,22 @@ class Library {
   std::string name(Device device) const;
   std::string uuid(Device device) const;
   std::string pci_address(Device device) const;
+  // As NVML numbers them; 0: unknown.
+  unsigned architecture(Device device) const;
 
   // Millijoules since the driver was loaded. Returns a code.
   int energy_mj(Device device, unsigned long long& energy) const noexcept {
     return energy_ == nullptr ? function_not_found : energy_(device, &energy);
+  }
+
+  // Milliwatts. Returns a code, as those below.
+  int power_mw(Device device, unsigned& power) const noexcept {
+    return power_ == nullptr ? function_not_found : power_(device, &power);
+  }
+  // Several quantities in one call; each has a code of its own.
+  int fields(Device device, std::span<FieldValue> values) const noexcept {
+    return fields_ == nullptr ? function_not_found
+                              : fields_(device, static_cast<int>(values.size()), values.data());
   }
 
   // What a function's refusal means to people.
@@ -66,6 +111,8 @@ class Library {
   void* handle_;
   pid_t owner_;
   int (*energy_)(Device, unsigned long long*) = nullptr;
+  int (*power_)(Device, unsigned*) = nullptr;
+  int (*fields_)(Device, int, FieldValue*) = nullptr;
 };
 
 // The errno that stands for a code in a sampler's statistics; ENODEV: the GPU will not come back.

@@ -1,20 +1,66 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "row_dates.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <numeric>
 
 namespace wattring {
 namespace {
 
+// An update, and the two times between which it was.
+struct Seen {
+  std::size_t row;
+  std::int64_t earliest_ns;
+  std::int64_t latest_ns;
+  std::int64_t middle_ns() const noexcept { return earliest_ns + (latest_ns - earliest_ns) / 2; }
+};
+
 // Between the reading before and the one that saw the update, and no longer ago than one refresh.
-RowDate date_between(const Rows& rows, const Channel& channel, Pair pair) {
+Seen see(const Rows& rows, const Channel& channel, Pair pair) {
   std::int64_t earliest = rows.t_begin(pair.first);
   if (channel.refresh_ns > 0) {
     earliest = std::max(earliest, rows.t_begin(pair.second) - channel.refresh_ns);
   }
-  const std::int64_t latest = rows.t_end(pair.second);
-  return {rows.t_begin(pair.second) - (earliest + (latest - earliest) / 2), false};
+  return {pair.second, earliest, rows.t_end(pair.second)};
+}
+
+// Dates the updates of a slow sensor also by those around them: they come about a refresh apart,
+// and polls at another pace see each of them from other sides. Long before there are rows enough
+// for a clock.
+void date_by_neighbours(const Rows& rows, std::int64_t refresh_ns, const std::vector<Seen>& seen,
+                        std::vector<RowDate>& dates) {
+  constexpr std::size_t most_neighbours = 8;  // on either side
+  // Of its refresh: as much may a sensor's pace differ from what is published (SC'24 finds 99 to
+  // 104 ms of 100), or from update to update.
+  constexpr std::int64_t parts_off = 100;
+  for (std::size_t i = 0; i < seen.size(); ++i) {
+    Seen found = seen[i];
+    const auto look_at = [&](const Seen& other) {
+      const std::int64_t apart_ns = other.middle_ns() - seen[i].middle_ns();
+      const std::int64_t refreshes =
+          std::llround(static_cast<double>(apart_ns) / static_cast<double>(refresh_ns));
+      const std::int64_t shift_ns = refreshes * refresh_ns;
+      const std::int64_t doubt_ns = std::abs(shift_ns) / parts_off;
+      const std::int64_t earliest =
+          std::max(found.earliest_ns, other.earliest_ns - shift_ns - doubt_ns);
+      const std::int64_t latest = std::min(found.latest_ns, other.latest_ns - shift_ns + doubt_ns);
+      if (refreshes != 0 && earliest < latest) {
+        found.earliest_ns = earliest;
+        found.latest_ns = latest;
+      }
+    };
+    for (std::size_t d = 1; d <= most_neighbours; ++d) {
+      if (i >= d) {
+        look_at(seen[i - d]);
+      }
+      if (i + d < seen.size()) {
+        look_at(seen[i + d]);
+      }
+    }
+    dates[found.row] = {rows.t_begin(found.row) - found.middle_ns(), false};
+  }
 }
 
 // Puts the clock's dates in the place of the others, as far as they reach.
@@ -70,11 +116,13 @@ std::vector<RowDate> date_rows(const Rows& rows, std::size_t index, const Channe
   // Dates that an interrupted sweep gives are left out, but for those with no good one behind them:
   // which ones are used does not depend on the time asked for, so that energy never runs backwards.
   std::vector<std::size_t> slow;
+  std::vector<Seen> seen;
   for_pairs(rows, index, [&](Pair pair) {
     if (rows.reading(pair.second, index) == rows.reading(pair.first, index)) {
       return;
     }
-    dates[pair.second] = date_between(rows, channel, pair);
+    const Seen update = see(rows, channel, pair);
+    dates[pair.second] = {rows.t_begin(pair.second) - update.middle_ns(), false};
     if (!is_quick(rows.t_end(pair.second) - rows.t_begin(pair.second), channel)) {
       slow.push_back(pair.second);
       return;
@@ -83,7 +131,11 @@ std::vector<RowDate> date_rows(const Rows& rows, std::size_t index, const Channe
       dates[row] = {};
     }
     slow.clear();
+    if (channel.is_slow()) {
+      seen.push_back(update);
+    }
   });
+  date_by_neighbours(rows, channel.refresh_ns, seen, dates);
   dates[0] = {(rows.t_begin(0) - rows.t_end(0)) / 2, false};
   if (known != nullptr && known->look(rows, index, channel, quantum)) {
     date_by_clock(rows, index, date_updates(rows, index, quantum, *known->clock), dates);

@@ -31,9 +31,20 @@ Sampler::Sampler(std::string name, std::unique_ptr<Source> source, const Sampler
       sweep_(source_->channels().size()),
       tallies_(source_->channels().size()),
       row_(row::first_reading + source_->channels().size()) {
-  options_.period_ns = std::max(options_.period_ns, source_->least_period_ns());
+  options_.period_ns = options_.period_of(*source_);
+  if (source_->least_period_ns() > 0 && options_.budget < 1) {
+    std::int64_t slowest_ns = 0;
+    for (const Channel& channel : source_->channels()) {
+      slowest_ns = std::max(slowest_ns, channel.refresh_ns);
+    }
+    budget_.emplace(options_.budget, options_.period_ns, slowest_ns);
+  }
   for (const Channel& channel : source_->channels()) {
     counters_.emplace_back(channel);
+    if (channel.kind == Kind::integral) {
+      integrators_.emplace_back(channel);
+    }
+    integrator_of_.push_back(integrators_.size() - 1);
   }
 }
 
@@ -78,7 +89,7 @@ void Sampler::run() noexcept {
   prepare_thread();
   const bool alive = take();
   if (alive) {
-    settle();
+    settle(false);
   }
   ready_.ring();
   if (alive) {
@@ -140,6 +151,10 @@ void Sampler::loop() noexcept {
     lateness_.add(t_begin_ - deadline_ns);
     deadline_ns += period_ns;
     status |= skip_until(t_begin_);
+    if (!may_read()) {
+      t_end_ = t_begin_;
+      continue;
+    }
     const std::uint64_t before = samples_.get();
     if (!sweep(status)) {
       return;
@@ -150,31 +165,36 @@ void Sampler::loop() noexcept {
     // A sweep that has yet to be done again leaves a hole as well.
     status = (samples_.get() == before ? row::gap : 0) | skip_until(t_end_);
   }
-  settle();
+  settle(true);
 }
 
-void Sampler::settle() noexcept {
+void Sampler::settle(bool at_end) noexcept {
   std::int64_t slowest_ns = 0;
+  std::int64_t lag_ns = 0;
   std::int64_t fastest_ns = longest_settle_ns;
   for (const Channel& channel : channels()) {
     if (channel.kind == Kind::counter) {
       const std::int64_t refresh_ns = channel.refresh_ns > 0 ? channel.refresh_ns : 1'000'000;
       slowest_ns = std::max(slowest_ns, refresh_ns);
       fastest_ns = std::min(fastest_ns, refresh_ns);
+    } else if (channel.kind == Kind::integral && at_end) {
+      lag_ns = std::max(lag_ns, channel.lag_ns() + 2 * channel.refresh_ns);
+      fastest_ns = std::min(fastest_ns, channel.refresh_ns);
     }
   }
   const std::int64_t patience_ns = std::min(4 * slowest_ns, longest_settle_ns);
-  if (slowest_ns == 0 || !take()) {
+  if ((slowest_ns == 0 && lag_ns == 0) || !take()) {
     return;
   }
   const std::int64_t until_ns = t_begin_ + std::min(4 * patience_ns, longest_settle_ns);
+  const std::int64_t lagged_ns = t_begin_ + lag_ns;
   std::int64_t began_ns = t_begin_;
   const std::vector<Counter>& now = counters_;
   std::vector<std::uint64_t> last;
   for (const Counter& counter : now) {
     last.push_back(counter.value());
   }
-  std::vector<bool> dated(now.size());  // moved, in a sweep that tells when
+  std::vector<int> dated(now.size());  // moved, in a sweep that tells when
   const auto waits_for_more = [&] {
     bool all_dated = true;
     for (std::size_t i = 0; i < now.size(); ++i) {
@@ -182,12 +202,14 @@ void Sampler::settle() noexcept {
       if (!quick) {
         began_ns = t_end_;  // an interruption takes nothing from the time that a counter has
       }
-      dated[i] =
-          dated[i] || channels()[i].kind == Kind::gauge || (now[i].value() != last[i] && quick);
-      last[i] = now[i].value();
-      all_dated = all_dated && dated[i];
+      if (channels()[i].kind == Kind::counter) {
+        dated[i] += now[i].value() != last[i] && quick ? 1 : 0;
+        last[i] = now[i].value();
+        all_dated = all_dated && dated[i] >= (at_end ? updates_after(channels()[i]) : 1);
+      }
     }
-    return !all_dated && t_end_ < std::min(began_ns + patience_ns, until_ns);
+    return (!all_dated && t_end_ < std::min(began_ns + patience_ns, until_ns)) ||
+           t_end_ < lagged_ns;
   };
   while (waits_for_more()) {
     sleep_for(fastest_ns / 4);
@@ -195,6 +217,17 @@ void Sampler::settle() noexcept {
       return;
     }
   }
+}
+
+bool Sampler::may_read() noexcept {
+  if (!budget_) {
+    return true;
+  }
+  const bool urgent =
+      waiting_.load(std::memory_order_relaxed) > 0 || (follower_ != nullptr && follower_->waits());
+  const bool allowed = budget_->allows(t_begin_, urgent);
+  spared_.add(allowed ? 0 : 1);
+  return allowed;
 }
 
 bool Sampler::take() noexcept {
@@ -207,6 +240,9 @@ bool Sampler::sweep(std::uint64_t status) noexcept {
   const ReadStatus outcome = source_->read(sweep_);
   t_end_ = now_ns();
   read_time_.add(t_end_ - t_begin_);
+  if (budget_) {
+    budget_->spend(t_begin_, t_end_);
+  }
   return push(outcome, status);
 }
 
@@ -216,12 +252,10 @@ bool Sampler::push(ReadStatus outcome, std::uint64_t status) noexcept {
     return true;
   }
   for (std::size_t i = 0; i < counters_.size(); ++i) {
-    const std::uint64_t marks =
-        sweep_.failed(i) ? row::failed : counters_[i].advance(sweep_.raw()[i], t_begin_, t_end_);
+    const std::uint64_t marks = sweep_.failed(i) ? row::failed : advance(i);
     if (marks != 0) {
       status |= marks | row::channel_bit(i);
     }
-    row_[row::first_reading + i] = counters_[i].value();
   }
   row_[row::t_begin_word] = static_cast<std::uint64_t>(t_begin_);
   row_[row::t_end_word] = static_cast<std::uint64_t>(t_end_);
@@ -249,6 +283,25 @@ bool Sampler::push(ReadStatus outcome, std::uint64_t status) noexcept {
   return true;
 }
 
+std::uint64_t Sampler::advance(std::size_t channel) noexcept {
+  const std::uint64_t raw = sweep_.raw()[channel];
+  std::uint64_t& reading = row_[row::first_reading + channel];
+  const Kind kind = source_->channels()[channel].kind;
+  if (kind == Kind::variance) {
+    reading = integrators_[integrator_of_[channel]].variance();
+    return 0;
+  }
+  if (kind == Kind::integral) {
+    Integrator& integrator = integrators_[integrator_of_[channel]];
+    const std::uint64_t marks = integrator.advance(raw, t_begin_, t_end_);
+    reading = integrator.value();
+    return marks;
+  }
+  const std::uint64_t marks = counters_[channel].advance(raw, t_begin_, t_end_);
+  reading = counters_[channel].value();
+  return marks;
+}
+
 std::uint64_t Sampler::count_rows(RowCounts& counts) const {
   for (;;) {
     // These lag behind the ring while a row is made, and are of more rows if one came meanwhile.
@@ -269,6 +322,7 @@ SamplerStats Sampler::stats() const {
   SamplerStats stats;
   stats.samples = samples_.get();
   stats.missed = missed_.get();
+  stats.spared = spared_.get();
   stats.retries = retries_.get();
   stats.failed = failed_.get();
   stats.last_errno = last_errno_.load(std::memory_order_relaxed);
@@ -281,6 +335,7 @@ SamplerStats Sampler::stats() const {
   };
   fill(lateness_, stats.lateness_ns);
   fill(read_time_, stats.read_ns);
+  stats.read_s = static_cast<double>(read_time_.sum_ns()) * 1e-9;
   if (!ready_.rung()) {
     return stats;
   }

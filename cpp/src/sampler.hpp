@@ -5,12 +5,15 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "budget.hpp"
 #include "clock.hpp"
 #include "counter.hpp"
 #include "histogram.hpp"
+#include "integrator.hpp"
 #include "ring.hpp"
 #include "row.hpp"
 #include "row_counts.hpp"
@@ -23,6 +26,13 @@ struct SamplerOptions {
   std::size_t rows = 65'536;
   int cpu = -1;      // run on this CPU; -1: anywhere. Asked for, never required
   int priority = 0;  // SCHED_FIFO priority; 0: the ordinary scheduler. Asked for, never required
+  // The share of the time that reading may take of a source that holds up the measured program; 1:
+  // all of it, at the period asked for.
+  double budget = 0.005;
+
+  std::int64_t period_of(const Source& source) const noexcept {
+    return budget < 1 ? std::max(period_ns, source.least_period_ns()) : period_ns;
+  }
 };
 
 // How often each mark was set on a channel.
@@ -42,6 +52,7 @@ struct ChannelTallies {
 struct SamplerStats {
   std::uint64_t samples = 0;
   std::uint64_t missed = 0;   // deadlines that passed without a sample
+  std::uint64_t spared = 0;   // samples left out to stay within the budget
   std::uint64_t retries = 0;  // sweeps that the source could not do and will do again
   std::uint64_t failed = 0;   // sweeps in which no channel could be read
   int last_errno = 0;
@@ -49,6 +60,7 @@ struct SamplerStats {
   bool gone = false;           // the device vanished
   double lateness_ns[3] = {};  // p50, p99, max
   double read_ns[3] = {};      // p50, p99, max
+  double read_s = 0;           // time spent on reading
   double cpu_s = 0;            // CPU time of the sampling thread
   std::string refused;         // an affinity or priority that was not granted, and why
 };
@@ -58,6 +70,8 @@ struct SamplerStats {
 class RowFollower {
  public:
   virtual void after_row() noexcept = 0;
+  // Whether something waits for the next.
+  virtual bool waits() const noexcept = 0;
 
  protected:
   RowFollower() = default;
@@ -88,6 +102,10 @@ class Sampler {
   const Ring& ring() const noexcept { return ring_; }
   // The one asked for, or the least that the source allows.
   std::int64_t period_ns() const noexcept { return options_.period_ns; }
+  // Somebody waits for rows (+1), or does no more (-1).
+  void wait_for_rows(int change) const noexcept {
+    waiting_.fetch_add(change, std::memory_order_relaxed);
+  }
   bool running() const noexcept { return running_.load(std::memory_order_acquire); }
   SamplerStats stats() const;
   // What all rows so far said, and how many those are. May wait for a row that is just being made.
@@ -98,21 +116,30 @@ class Sampler {
   void run() noexcept;
   void prepare_thread() noexcept;
   void loop() noexcept;
-  // Polls quickly until every counter has moved since the first of these rows.
-  void settle() noexcept;
+  // Polls quickly until every counter has moved since the first of these rows (at the end, as often
+  // as an estimate needs), and every integral has come as far.
+  void settle(bool at_end) noexcept;
+  // Whether the budget allows a row at t_begin_.
+  bool may_read() noexcept;
   // One row, now; false when the device is gone.
   bool take() noexcept;
   // One sweep, begun at t_begin_, into one row.
   bool sweep(std::uint64_t status) noexcept;
   bool push(ReadStatus outcome, std::uint64_t status) noexcept;
+  // Takes in what a channel has read; returns its marks.
+  std::uint64_t advance(std::size_t channel) noexcept;
 
   std::string name_;
   std::unique_ptr<Source> source_;
   SamplerOptions options_;
   RowFollower* follower_ = nullptr;
+  std::optional<Budget> budget_;
+  mutable std::atomic<int> waiting_{0};
   Ring ring_;
   Sweep sweep_;
-  std::vector<Counter> counters_;
+  std::vector<Counter> counters_;        // of the channels that are no integrals
+  std::vector<Integrator> integrators_;  // of those that are, in their order
+  std::vector<std::size_t> integrator_of_;
   std::vector<ChannelTallies> tallies_;
   std::vector<std::uint64_t> row_;
   std::int64_t t_begin_ = 0;
@@ -131,6 +158,7 @@ class Sampler {
   clockid_t cpu_clock_{};
   Tally samples_;
   Tally missed_;
+  Tally spared_;
   Tally retries_;
   Tally failed_;
   Tally gaps_;

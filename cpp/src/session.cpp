@@ -20,6 +20,18 @@ std::string in_seconds(double seconds) {
   return text.data();
 }
 
+// Rows are waited for as long as this lives.
+class Waiting {
+ public:
+  explicit Waiting(const Sampler& sampler) : sampler_(sampler) { sampler_.wait_for_rows(1); }
+  ~Waiting() { sampler_.wait_for_rows(-1); }
+  Waiting(const Waiting&) = delete;
+  Waiting& operator=(const Waiting&) = delete;
+
+ private:
+  const Sampler& sampler_;
+};
+
 // The usual cost of one sweep, which the period must leave room for.
 std::int64_t read_cost_ns(Source& source) {
   Sweep sweep(source.channels().size());
@@ -51,7 +63,7 @@ Session::Session(const Environment& env, const std::vector<std::string>& sources
 }
 
 void Session::check_period(const OpenedSource& opened) const {
-  const std::int64_t period_ns = std::max(options_.period_ns, opened.source->least_period_ns());
+  const std::int64_t period_ns = options_.period_of(*opened.source);
   const auto period_s = static_cast<double>(period_ns) * 1e-9;
   const Channel* quickest = nullptr;  // to wrap
   for (const Channel& channel : opened.source->channels()) {
@@ -138,6 +150,7 @@ Mark Session::mark(std::int64_t t_ns) const {
   for (std::size_t s = 0; s < samplers_.size(); ++s) {
     const Sampler& sampler = *samplers_[s];
     const Ring& ring = sampler.ring();
+    const Waiting waiting(sampler);
     while (sampler.running() && !covered(ring, sampler.channels(), t_ns)) {
       // The sampler may sleep for a whole period; waiting longer than a refresh at a time helps
       // nobody.

@@ -45,7 +45,7 @@ void Settling::count() {
 std::int64_t Settling::patience_ns() const noexcept {
   std::int64_t slowest_ns = 0;
   for (const Channel& channel : sampler_.channels()) {
-    slowest_ns = std::max(slowest_ns, wattring::patience_ns(channel));
+    slowest_ns = std::max(slowest_ns, wattring::patience_ns(channel) + channel.lag_ns());
   }
   return 4 * (sampler_.period_ns() + slowest_ns) + ns_per_s;
 }
@@ -136,7 +136,8 @@ bool Settling::settle(std::int64_t t_ns, bool exact, Mark::PerSource& to) {
     to.standings[i] = {.lower_j = a.lower_j,
                        .value_j = a.value_j + part * (b.value_j - a.value_j),
                        .upper_j = b.upper_j,
-                       .still = b.still};
+                       .still = b.still,
+                       .variance_j2 = a.variance_j2};
   }
   return true;
 }

@@ -76,7 +76,8 @@ class Source {
   virtual std::span<const Channel> channels() const noexcept = 0;
   // Sampler thread only. One system call per channel or fewer; no lock, no allocation.
   virtual ReadStatus read(Sweep& sweep) noexcept = 0;
-  // A sampler reads it no more often, whatever period was asked for.
+  // Reading it holds up the measured program: it is read no more often than this, whatever period
+  // was asked for, and only for a share of the time (SamplerOptions). 0: it does not.
   virtual std::int64_t least_period_ns() const noexcept { return 0; }
 };
 

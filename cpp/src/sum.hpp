@@ -64,7 +64,7 @@ struct ChainedSum : BoundedSum {
   double add_next(const ChannelEnergy& energy, const Standing& end) noexcept {
     double added_j = energy.upper_j;
     if (std::isfinite(reached_j_) && std::isfinite(added_j)) {
-      added_j = std::min(added_j, end.upper_j - reached_j_);
+      added_j = std::min(added_j, end.upper_j - reached_j_ + energy.spread_j);
     }
     reached_j_ = end.upper_j;
     add(energy.lower_j, energy.value_j, added_j);

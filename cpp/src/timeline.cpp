@@ -42,14 +42,14 @@ std::vector<RowDate> date_blocks(const Rows& rows, std::size_t index, const Chan
   for (std::size_t first = 0; first < n; first += block) {
     const std::size_t last = std::min(n, first + block);
     // As many rows as a search takes, while the clock is unknown.
-    const bool searches = known.may_search(rows.t_end(last - 1));
+    const bool searches = channel.kind == Kind::counter && known.may_search(rows.t_end(last - 1));
     const std::size_t wanted = searches ? ClockFinder::most_rows : 0;
     const std::size_t around =
         std::max(beside, wanted > last - first ? (wanted - (last - first)) / 2 : 0);
     const std::size_t from = first - std::min(first, around);
     const std::size_t to = std::min(n, last + around);
-    const std::vector<RowDate> some =
-        date_rows(rows.part(from, to - from), index, channel, quantum, &known);
+    const std::vector<RowDate> some = date_rows(rows.part(from, to - from), index, channel, quantum,
+                                                channel.kind == Kind::counter ? &known : nullptr);
     std::copy(some.begin() + static_cast<std::ptrdiff_t>(first - from),
               some.begin() + static_cast<std::ptrdiff_t>(last - from),
               dates.begin() + static_cast<std::ptrdiff_t>(first));
@@ -72,7 +72,7 @@ Timeline::Timeline(const Rows& rows, std::vector<Channel> channels)
   }
   for (std::size_t c = 0; c < channels_.size(); ++c) {
     curves_.emplace_back();
-    if (channels_[c].kind == Kind::counter) {
+    if (channels_[c].has_energy()) {
       const std::uint64_t quantum = quantum_of(rows_, c, channels_[c]);
       curves_[c].emplace(rows_, c, channels_[c], quantum,
                          date_blocks(rows_, c, channels_[c], quantum));
@@ -84,12 +84,18 @@ void Timeline::check(const Rows& rows, std::span<const Channel> channels) {
   const auto refuse = [](const std::string& why) {
     throw Error(Errc::invalid, "these are no samples: " + why, "give rows as a session wrote them");
   };
+  for (std::size_t c = 0; c < channels.size(); ++c) {
+    if (channels[c].kind == Kind::integral &&
+        (c + 1 == channels.size() || channels[c + 1].kind != Kind::variance)) {
+      refuse(channels[c].name + " is an integral without its variance");
+    }
+  }
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows.t_end(i) < rows.t_begin(i) || (i > 0 && rows.t_begin(i) < rows.t_end(i - 1))) {
       refuse("the times of row " + std::to_string(i) + " are out of order");
     }
     for (std::size_t c = 0; i > 0 && c < channels.size(); ++c) {
-      if (channels[c].kind == Kind::counter && rows.reading(i, c) < rows.reading(i - 1, c)) {
+      if (channels[c].kind != Kind::gauge && rows.reading(i, c) < rows.reading(i - 1, c)) {
         refuse(channels[c].name + " falls in row " + std::to_string(i));
       }
     }

@@ -53,6 +53,9 @@ class Windows final : public RowFollower {
   void refuse() noexcept;  // What begins from now on is `late`; what is open will be cut off.
   void finish() noexcept;  // After the samplers have ended: settles what is left.
   void after_row() noexcept override;
+  bool waits() const noexcept override {
+    return active_.load(std::memory_order_acquire) && queue_->pushed() != queue_->consumed();
+  }
 
   // Any thread; not for each window but for each place in the code. Throws Error (io, invalid).
   SlotId open_slot(std::string_view name);

@@ -4,6 +4,8 @@
 #include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
+#include <array>
+
 #include "bindings.hpp"
 #include "without_gil.hpp"
 
@@ -64,6 +66,8 @@ py::dict stats_of(Session& session, std::size_t source) {
   py::dict d;
   d["period_ns"] = sampler.period_ns();
   d["samples"] = stats.samples;
+  d["spared"] = stats.spared;
+  d["read_s"] = stats.read_s;
   d["missed"] = stats.missed;
   d["retries"] = stats.retries;
   d["failed"] = stats.failed;
@@ -165,6 +169,19 @@ std::vector<std::tuple<std::string, std::string, int>> list_types() {
   return types;
 }
 
+constexpr std::array kinds{"counter", "gauge", "integral", "variance"};
+
+const char* name_of(Kind kind) { return kinds.at(static_cast<std::size_t>(kind)); }
+
+Kind kind_of(const std::string& name) {
+  for (std::size_t i = 0; i < kinds.size(); ++i) {
+    if (name == kinds.at(i)) {
+      return static_cast<Kind>(i);
+    }
+  }
+  throw Error(Errc::invalid, "no channel is of kind '" + name + "'");
+}
+
 void register_values(py::module_& module) {
   py::class_<Environment>(
       module, "Environment",
@@ -179,37 +196,38 @@ void register_values(py::module_& module) {
       .def_readwrite("simulated", &Environment::simulated);
   py::class_<Channel>(
       module, "Channel",
-      "One column of a source: name, device (whose energy it is), kind, scale (joules "
-      "per tick), refresh_ns, wrap_s at max_power_w, parent (the channel that already "
-      "contains this energy), note (what the sensor adds to the bounds).")
+      "One column of a source: name, device (whose energy it is), kind, scale (units "
+      "per tick), unit, refresh_ns, averaging_ns (what it publishes is the mean over that "
+      "time), wrap_s at max_power_w, parent (the channel that already contains this energy), "
+      "note (what the sensor adds to the bounds).\n\n"
+      "kind: counter (cumulative energy), gauge (a momentary quantity), integral (cumulative "
+      "energy, integrated from a power by the sampler), variance (of the integral before it). "
+      "has_energy: the first and the third.")
       .def(py::init([](std::string name, std::string device, std::string note, std::string parent,
-                       const std::string& kind, double scale, std::uint64_t modulus,
-                       std::uint64_t quantum, std::int64_t refresh_ns, double max_power_w) {
-             return Channel{std::move(name),
-                            std::move(device),
-                            std::move(note),
-                            std::move(parent),
-                            kind == "gauge" ? Kind::gauge : Kind::counter,
-                            scale,
-                            modulus,
-                            quantum,
-                            refresh_ns,
-                            max_power_w};
+                       const std::string& kind, std::string unit, double scale,
+                       std::uint64_t modulus, std::uint64_t quantum, std::int64_t refresh_ns,
+                       std::int64_t averaging_ns, double max_power_w) {
+             return Channel{std::move(name), std::move(device), std::move(note), std::move(parent),
+                            kind_of(kind),   std::move(unit),   scale,           modulus,
+                            quantum,         refresh_ns,        averaging_ns,    max_power_w};
            }),
            py::kw_only(), py::arg("name"), py::arg("device"), py::arg("note"), py::arg("parent"),
-           py::arg("kind"), py::arg("scale"), py::arg("modulus"), py::arg("quantum"),
-           py::arg("refresh_ns"), py::arg("max_power_w"))
+           py::arg("kind"), py::arg("unit"), py::arg("scale"), py::arg("modulus"),
+           py::arg("quantum"), py::arg("refresh_ns"), py::arg("averaging_ns"),
+           py::arg("max_power_w"))
       .def_readonly("name", &Channel::name)
       .def_readonly("device", &Channel::device)
       .def_readonly("note", &Channel::note)
       .def_readonly("parent", &Channel::parent)
-      .def_property_readonly(
-          "kind", [](const Channel& c) { return c.kind == Kind::counter ? "counter" : "gauge"; })
+      .def_property_readonly("kind", [](const Channel& c) { return name_of(c.kind); })
+      .def_readonly("unit", &Channel::unit)
       .def_readonly("scale", &Channel::scale)
       .def_readonly("modulus", &Channel::modulus)
       .def_readonly("quantum", &Channel::quantum)
       .def_readonly("refresh_ns", &Channel::refresh_ns)
+      .def_readonly("averaging_ns", &Channel::averaging_ns)
       .def_readonly("max_power_w", &Channel::max_power_w)
+      .def_property_readonly("has_energy", &Channel::has_energy)
       .def_property_readonly("wrap_s", &Channel::wrap_s);
   py::class_<Skipped>(module, "Skipped",
                       "Something that was not taken: source, channel (empty: the whole source), "
@@ -243,13 +261,17 @@ void register_session(py::module_& module) {
   module.def("probe", &probe, py::arg("env"), py::arg("source"));
   py::class_<Session>(module, "Session", py::is_final(), "The native part of wattring.Session.")
       .def(py::init([](Environment env, const std::vector<std::string>& sources,
-                       std::int64_t period_ns, std::size_t rows, int cpu, int priority) {
-             const SamplerOptions options{
-                 .period_ns = period_ns, .rows = rows, .cpu = cpu, .priority = priority};
+                       std::int64_t period_ns, std::size_t rows, int cpu, int priority,
+                       double budget) {
+             const SamplerOptions options{.period_ns = period_ns,
+                                          .rows = rows,
+                                          .cpu = cpu,
+                                          .priority = priority,
+                                          .budget = budget};
              return without_gil([&] { return std::make_unique<Session>(env, sources, options); });
            }),
            py::arg("env"), py::arg("sources"), py::arg("period_ns"), py::arg("rows"),
-           py::arg("cpu"), py::arg("priority"))
+           py::arg("cpu"), py::arg("priority"), py::arg("budget"))
       .def("start", [](Session& session) { without_gil([&] { session.start(); }); })
       .def("stop", [](Session& session) { without_gil([&] { session.stop(); }); })
       .def_property_readonly("running", &Session::running)

@@ -68,7 +68,7 @@ py::tuple between(const Timeline& timeline, const Times& t0_ns, const Times& t1_
 
 // (t_ns, value in ticks, row), each of shape (n,).
 py::tuple knots(const Timeline& timeline, std::size_t channel) {
-  if (channel >= timeline.channels().size() || timeline.channels()[channel].kind != Kind::counter) {
+  if (channel >= timeline.channels().size() || !timeline.channels()[channel].has_energy()) {
     throw Error(Errc::invalid, "no counter has this number");
   }
   const std::vector<Knot> found = without_gil([&] { return timeline.knots(channel); });

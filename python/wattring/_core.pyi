@@ -18,6 +18,7 @@ class SamplerStats(TypedDict):
     period_ns: int
     samples: int
     missed: int
+    spared: int
     retries: int
     failed: int
     last_errno: int
@@ -25,6 +26,7 @@ class SamplerStats(TypedDict):
     gone: bool
     lateness_ns: Quantiles
     read_ns: Quantiles
+    read_s: float
     cpu_s: float
     refused: str
     dropped: int
@@ -86,11 +88,13 @@ class Channel:
         device: str,
         note: str,
         parent: str,
-        kind: Literal["counter", "gauge"],
+        kind: Literal["counter", "gauge", "integral", "variance"],
+        unit: str,
         scale: float,
         modulus: int,
         quantum: int,
         refresh_ns: int,
+        averaging_ns: int,
         max_power_w: float,
     ) -> None: ...
     @property
@@ -102,7 +106,9 @@ class Channel:
     @property
     def parent(self) -> str: ...
     @property
-    def kind(self) -> Literal["counter", "gauge"]: ...
+    def kind(self) -> Literal["counter", "gauge", "integral", "variance"]: ...
+    @property
+    def unit(self) -> str: ...
     @property
     def scale(self) -> float: ...
     @property
@@ -111,6 +117,10 @@ class Channel:
     def quantum(self) -> int: ...
     @property
     def refresh_ns(self) -> int: ...
+    @property
+    def averaging_ns(self) -> int: ...
+    @property
+    def has_energy(self) -> bool: ...
     @property
     def max_power_w(self) -> float: ...
     @property
@@ -182,6 +192,7 @@ class Session:
         rows: int,
         cpu: int,
         priority: int,
+        budget: float,
     ) -> None: ...
     def start(self) -> None: ...
     def stop(self) -> None: ...

@@ -13,17 +13,17 @@ from wattring.figures import format_joules as format_joules
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from wattring._core import Channel, ChannelEnergy
+    from wattring._core import Channel
     from wattring.baseline import Baseline, Net
 
 FORMAT = "wattring.Measurement/1"
 
 
 def root_channels(channels: Iterable[Channel]) -> list[str]:
-    """Names of the counters whose energy no other channel here already contains."""
-    counters = [channel for channel in channels if channel.kind == "counter"]
-    names = {channel.name for channel in counters}
-    return [channel.name for channel in counters if channel.parent not in names]
+    """Names of the channels with an energy that no other channel here already contains."""
+    with_energy = [channel for channel in channels if channel.has_energy]
+    names = {channel.name for channel in with_energy}
+    return [channel.name for channel in with_energy if channel.parent not in names]
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,17 @@ class Measurement:
         energy_j: joules per channel, the best estimate; it lies within the bounds.
         bounds_j: joules per channel, (lower, upper): proven by the counter's readings; the upper
             one is infinite where something (a reset, a stall, no later sample) spoiled the proof.
+            Of an integral they are a model's, about 95 % sure (docs/gpus.md).
         power_w: mean watts per channel; not a number for a window without length.
-        method: how the energy was obtained, per channel: "counter".
+        method: how the energy was obtained, per channel: "counter", "integral of instantaneous
+            power", "integral of averaged power".
         source: which source was read, per channel.
         device: whose energy it is, per channel.
         refresh_ns: how often the sensor has news, per channel, as it says; 0 if it does not say.
-        coverage: share of the time that the sensor sees, per channel; 1.0 for a counter.
+        averaging_ns: what an integrated power is the mean over, per channel; 0 for a counter, or
+            where it is unknown.
+        coverage: share of the time that the sensor sees, per channel; 1.0 for a counter, 0.0 where
+            it is unknown.
         failed: readings in the window that failed, per channel.
         ambiguous: stalls in which the counter may have wrapped unseen, per channel.
         resets: how often the counter began anew, per channel; what it lost then is missing.
@@ -67,6 +72,7 @@ class Measurement:
     source: dict[str, str]
     device: dict[str, str]
     refresh_ns: dict[str, int]
+    averaging_ns: dict[str, int]
     coverage: dict[str, float]
     failed: dict[str, int]
     ambiguous: dict[str, int]
@@ -153,6 +159,7 @@ class Measurement:
             "source": self.source,
             "device": self.device,
             "refresh_ns": self.refresh_ns,
+            "averaging_ns": self.averaging_ns,
             "coverage": self.coverage,
             "failed": self.failed,
             "ambiguous": self.ambiguous,
@@ -204,6 +211,7 @@ class Measurement:
             read.texts("source", energy_j),
             read.texts("device", energy_j),
             read.counts("refresh_ns", energy_j),
+            read.counts("averaging_ns", energy_j),
             read.numbers("coverage", energy_j),
             read.counts("failed", energy_j),
             read.counts("ambiguous", energy_j),
@@ -220,48 +228,3 @@ class Measurement:
 
     def _repr_html_(self) -> str:
         return measurement_text.as_html(self)
-
-
-def from_energies(
-    t_begin_ns: int,
-    t_end_ns: int,
-    sources: list[tuple[str, list[Channel], list[ChannelEnergy]]],
-) -> Measurement:
-    """Build a Measurement from what the native core found, counters only."""
-    everything: list[Channel] = []
-    found: dict[str, tuple[str, Channel, ChannelEnergy]] = {}
-    for source_name, channels, energies in sources:
-        for channel, energy in zip(channels, energies, strict=True):
-            if channel.kind == "counter":
-                everything.append(channel)
-                found[channel.name] = source_name, channel, energy
-    notes = {name: _notes(channel, energy) for name, (_, channel, energy) in found.items()}
-    return Measurement(
-        t_begin_ns,
-        t_end_ns,
-        energy_j={n: energy.value_j for n, (_, _, energy) in found.items()},
-        bounds_j={n: (energy.lower_j, energy.upper_j) for n, (_, _, energy) in found.items()},
-        method=dict.fromkeys(found, "counter"),
-        source={n: source_name for n, (source_name, _, _) in found.items()},
-        device={n: channel.device for n, (_, channel, _) in found.items()},
-        refresh_ns={n: channel.refresh_ns for n, (_, channel, _) in found.items()},
-        coverage=dict.fromkeys(found, 1.0),  # a counter counts all the time
-        failed={n: energy.failed for n, (_, _, energy) in found.items()},
-        ambiguous={n: energy.ambiguous for n, (_, _, energy) in found.items()},
-        resets={n: energy.reset for n, (_, _, energy) in found.items()},
-        # Each channel of a source says the same, unless the ring went on between two of them.
-        gaps={n: max((e.gap for e in energies), default=0) for n, _, energies in sources},
-        lost={n: max((e.lost for e in energies), default=0) for n, _, energies in sources},
-        notes={name: said for name, said in notes.items() if said},
-        roots=root_channels(everything),
-    )
-
-
-def _notes(channel: Channel, energy: ChannelEnergy) -> list[str]:
-    notes = [channel.note] if channel.note else []
-    notes += measurement_text.count_notes(energy.ambiguous, energy.reset, energy.failed)
-    if math.isinf(energy.upper_j) and not (energy.ambiguous or energy.reset):
-        notes.append("no later sample proves an upper bound")
-    if energy.still:
-        notes.append("the counter stood still at one end")
-    return notes

@@ -39,6 +39,7 @@ def add(a: Measurement, b: Measurement) -> Measurement:
         bounds_j={c: arithmetic.add([pair, b.bounds_j[c]]) for c, pair in a.bounds_j.items()},
         # The coarser of the two; of the shares of time the mean over the time.
         refresh_ns={c: max(ns, b.refresh_ns[c]) for c, ns in a.refresh_ns.items()},
+        averaging_ns={c: max(ns, b.averaging_ns[c]) for c, ns in a.averaging_ns.items()},
         coverage={c: v + (b.coverage[c] - v) * share_of_b for c, v in a.coverage.items()},
         failed=failed,
         ambiguous=ambiguous,

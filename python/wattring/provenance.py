@@ -21,10 +21,12 @@ CHANNEL_FIELDS = {
     "note": str,
     "parent": str,
     "kind": str,
+    "unit": str,
     "scale": float,
     "modulus": int,
     "quantum": int,
     "refresh_ns": int,
+    "averaging_ns": int,
     "max_power_w": float,
 }
 

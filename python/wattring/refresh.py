@@ -64,8 +64,12 @@ class Refresh:
 def from_native(
     channels: Iterable[Channel], observed: Iterable[ObservedRefresh]
 ) -> dict[str, Refresh]:
-    """Put into words what the native core found, by the channel's name."""
-    return {c.name: _one(c, found) for c, found in zip(channels, observed, strict=True)}
+    """Put into words what the native core found, by the channel's name: of what sensors publish."""
+    return {
+        c.name: _one(c, found)
+        for c, found in zip(channels, observed, strict=True)
+        if c.kind in ("counter", "gauge")
+    }
 
 
 def _one(channel: Channel, found: ObservedRefresh) -> Refresh:

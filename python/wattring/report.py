@@ -197,7 +197,7 @@ def from_ledger(native: NativeReport, channels: Sequence[Channel]) -> Report:
         notes.append(f"{note} ({', '.join(c for c, said in of_sensors.items() if said == note)})")
     return Report(
         windows,
-        device={channel.name: channel.device for channel in channels if channel.kind == "counter"},
+        device={channel.name: channel.device for channel in channels if channel.has_energy},
         open=native["open"],
         pending=native["pending"],
         dropped=native["dropped"],
@@ -210,7 +210,7 @@ def _totals(entry: LedgerEntry, channels: Sequence[Channel]) -> WindowTotals:
     found = {
         channel.name: totals
         for channel, totals in zip(channels, entry["channels"], strict=True)
-        if channel.kind == "counter"
+        if channel.has_energy
     }
     notes: dict[str, list[str]] = {}
     for channel in channels:

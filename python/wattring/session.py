@@ -10,7 +10,7 @@ from wattring import _core
 from wattring.baseline import Baseline, plan_parts, power_spread_w
 from wattring.durations import parse_duration_ns
 from wattring.errors import InvalidError, refuse_pickle
-from wattring.measurement import Measurement, from_energies
+from wattring.measurement_build import from_energies
 from wattring.refresh import Refresh, from_native
 from wattring.report import Report, from_ledger
 from wattring.window import Window
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from wattring._core import Channel, Environment, Mark, SamplerStats, Skipped
+    from wattring.measurement import Measurement
     from wattring.recording import Recording
     from wattring.trace import Trace
 
@@ -41,6 +42,10 @@ class Session:
         rows: samples that the ring of each source holds (rounded up to a power of two).
         cpu: CPU to sample from; asked for, never required (`stats` says if it was refused).
         priority: SCHED_FIFO priority of the sampling threads; likewise.
+        gpu_budget: share of the time that may be spent inside the GPUs' driver, whose calls hold up
+            the program's own (default: 0.005). Readings are left out evenly to keep to it, more
+            closely spaced where a window begins or ends; `stats` counts them as `spared`. 1.0: the
+            period asked for, whatever that costs.
         environment: where to look for sensors; for tests.
 
     Raises:
@@ -57,11 +62,16 @@ class Session:
         rows: int = 65_536,
         cpu: int | None = None,
         priority: int = 0,
+        gpu_budget: float = 0.005,
         environment: Environment | None = None,
     ) -> None:
         names = [sources] if isinstance(sources, str) else list(sources)
         if not 1 <= rows <= 2**28:
             raise InvalidError(f"a ring of {rows} rows is not possible", "ask for 1 to 2**28")
+        if not 0 < gpu_budget <= 1:
+            raise InvalidError(
+                f"a share of {gpu_budget} of the time is none", "ask for gpu_budget=0.005"
+            )
         self._period_ns = parse_duration_ns(period)
         self._native = _core.Session(
             environment or _core.Environment.from_variables(),
@@ -70,6 +80,7 @@ class Session:
             rows,
             -1 if cpu is None else cpu,
             priority,
+            gpu_budget,
         )
         self._names = self._native.names()
         self._channels = {n: self._native.channels(i) for i, n in enumerate(self._names)}
@@ -123,6 +134,8 @@ class Session:
     def stats(self) -> dict[str, SamplerStats]:
         """Per source: samples, missed deadlines, lateness and read time in ns, CPU seconds.
 
+        `read_s` is the time spent on reading, `spared` counts the samples left out for the sake of
+        `gpu_budget`.
         `period_ns` is the one asked for, or the least that the source allows.
         `dropped` counts windows of the session that came faster than they could be taken up.
         """
@@ -226,7 +239,7 @@ class Session:
             StateError: not started; another process's session.
 
         """
-        counters = [c for of in self._channels.values() for c in of if c.kind == "counter"]
+        counters = [c for of in self._channels.values() for c in of if c.has_energy]
         parts, part_ns = plan_parts(parse_duration_ns(seconds), self._period_ns, counters)
         marks = [self.mark()]
         for part in range(1, parts + 1):

@@ -11,7 +11,8 @@ import numpy as np
 from wattring import _core, trace_file
 from wattring.energies import Energies
 from wattring.errors import InvalidError
-from wattring.measurement import Measurement, from_energies, root_channels
+from wattring.measurement import Measurement, root_channels
+from wattring.measurement_build import from_energies
 from wattring.trace_content import Content, channels_of, windows_of
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ class Trace:
         for source, channels in self._channels.items():
             lower, value, upper = self._timeline(source).between(begins, ends)
             for i, channel in enumerate(channels):
-                if channel.kind == "counter":
+                if channel.has_energy:
                     energy_j[channel.name] = value[i]
                     bounds_j[channel.name] = lower[i], upper[i]
         return Energies(begins, ends, energy_j, bounds_j, self._roots)
@@ -247,7 +248,7 @@ class Trace:
 
     @property
     def _counters(self) -> list[str]:
-        return [c.name for of in self._channels.values() for c in of if c.kind == "counter"]
+        return [c.name for of in self._channels.values() for c in of if c.has_energy]
 
     @property
     def _roots(self) -> list[str]:
@@ -270,7 +271,7 @@ class Trace:
     def _find(self, channel: str) -> tuple[str, int]:
         for source, channels in self._channels.items():
             for index, each in enumerate(channels):
-                if each.name == channel and each.kind == "counter":
+                if each.name == channel and each.has_energy:
                     return source, index
         raise InvalidError(
             f"this trace has no counter {channel!r}", f"it has: {', '.join(self._counters)}"

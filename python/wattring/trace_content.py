@@ -130,10 +130,10 @@ def _channel(facts: dict[str, Any]) -> Channel:
         if type(value) is not kind or (isinstance(value, int) and value < 0):
             raise refuse(f"its header has a channel whose {name} is {value!r}")
         known[name] = value
-    if known["kind"] not in ("counter", "gauge"):
-        raise refuse(f"its header has a channel of kind {known['kind']!r}")
     try:
         return _core.Channel(**known)
+    except InvalidError as error:
+        raise refuse(f"its header is damaged ({error.reason})") from None
     except TypeError:
         raise refuse("its header has a channel with a number that is out of range") from None
 

@@ -67,7 +67,7 @@ void FullMachine::break_all() const {
     set_energy_uj(domain.directory, "rubbish");
   }
   fake_perf::fail_reads(EIO);
-  fake_nvml::fail("nvmlDeviceGetTotalEnergyConsumption=999");
+  fake_nvml::fail("nvmlDeviceGetFieldValues=999");
 }
 
 void FullMachine::vanish() const {

@@ -13,20 +13,29 @@ namespace wattring {
 namespace {
 
 const char* const energy = "nvmlDeviceGetTotalEnergyConsumption";
+const char* const fields = "nvmlDeviceGetFieldValues";
+const char* const counter_alone = "counter=100";
 
+std::string failing(const std::string& function, int gpu, int code) {
+  return function + "@" + std::to_string(gpu) + "=" + std::to_string(code);
+}
+// Whatever tells an energy or a power.
 std::string failing(int gpu, int code) {
-  return std::string(energy) + "@" + std::to_string(gpu) + "=" + std::to_string(code);
+  return failing(fields, gpu, code) + "," + failing(energy, gpu, code) + "," +
+         failing("nvmlDeviceGetPowerUsage", gpu, code);
 }
 
 class NvmlTest : public testing::Test {
  protected:
   NvmlTest() { machine_.nvml(fake_nvml::library()); }
-  Opened open_gpus(const std::string& gpus, const std::string& failures = "") const {
-    fake_nvml::configure(gpus, failures);
+  Opened open_gpus(const std::string& gpus, const std::string& failures = "",
+                   const std::string& sensor = counter_alone) const {
+    fake_nvml::configure(gpus, failures, sensor);
     return open(machine_, "nvml");
   }
-  Error refusal(const std::string& gpus, const std::string& failures = "") const {
-    fake_nvml::configure(gpus, failures);
+  Error refusal(const std::string& gpus, const std::string& failures = "",
+                const std::string& sensor = counter_alone) const {
+    fake_nvml::configure(gpus, failures, sensor);
     return error_of([&] { open(machine_, "nvml"); });
   }
   FakeMachine machine_;
@@ -76,9 +85,8 @@ TEST_F(NvmlTest, TheFunctionsOfOldDriversServe) {
   EXPECT_TRUE(contains(opened.source->channels()[0].device, "PCI 0000:17:00.0"));
 }
 
-TEST_F(NvmlTest, ADriverWithoutTheCounterIsUnsupported) {
-  machine_.nvml(fake_nvml::library_without_energy());
-  const Error error = refusal("const:100");
+TEST_F(NvmlTest, AGpuThatTellsNothingIsUnsupported) {
+  const Error error = refusal("const:100", "", "usage=average");
   EXPECT_EQ(error.code(), Errc::unsupported);
   EXPECT_TRUE(contains(error.what(), energy)) << error.what();
 }
@@ -137,7 +145,8 @@ TEST_F(NvmlTest, AGpuThatCannotBeReadIsLeftOutWithTheReason) {
 }
 
 TEST_F(NvmlTest, NoGpuThatCanBeReadIsAnErrorAndDeniedIsSaidFirst) {
-  EXPECT_EQ(refusal("const:100,const:200", std::string(energy) + "=3").code(), Errc::unsupported);
+  EXPECT_EQ(refusal("const:100,const:200", failing(0, 3) + "," + failing(1, 3)).code(),
+            Errc::unsupported);
   const Error error = refusal("const:100,const:200", failing(0, 3) + "," + failing(1, 4));
   EXPECT_EQ(error.code(), Errc::denied);
   EXPECT_NE(error.remedy(), "");
@@ -175,13 +184,13 @@ TEST_F(NvmlTest, ALostGpuIsAskedNoMoreAndTheOthersGoOn) {
     EXPECT_EQ(opened.source->read(sweep), ReadStatus::ok);
     EXPECT_TRUE(sweep.failed(0));
     EXPECT_EQ(sweep.error_number(), ENODEV);
-    const int calls = fake_nvml::energy_calls();
+    const int calls = fake_nvml::calls(fields);
     fake_nvml::fail("");
     sweep.clear();
     EXPECT_EQ(opened.source->read(sweep), ReadStatus::ok);
     EXPECT_TRUE(sweep.failed(0));
     EXPECT_FALSE(sweep.failed(1));
-    EXPECT_EQ(fake_nvml::energy_calls(), calls + 1);
+    EXPECT_EQ(fake_nvml::calls(fields), calls + 1);
   }
 }
 

@@ -129,6 +129,7 @@ TEST_F(SettlingTest, RowMarksAreCountedBeforeTheFirstRowAfterATimeAndThroughIt) 
 class Witness final : public RowFollower {
  public:
   explicit Witness(const Ring& ring) : ring_(ring) {}
+  bool waits() const noexcept override { return false; }
   void after_row() noexcept override {
     std::uint64_t status = 0;
     while (ring_.peek(statuses_.size(), row::status_word, status)) {

@@ -77,7 +77,7 @@ int64_t draw_from_now(struct history* history, double watts) {
 
 double drawn_j(const struct draw* draw, int64_t t_ns) {
   switch (draw->kind) {
-    case function:
+    case by_function:
       return joules_until(&draw->power, t_ns);
     case steps:
       return stepped_j(draw->history, t_ns);

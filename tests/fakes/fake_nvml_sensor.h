@@ -24,7 +24,7 @@ struct history {
 
 // The power of a GPU: a function of time; or steps; or nothing but an energy that is told.
 struct draw {
-  enum { told, function, steps } kind;
+  enum { told, by_function, steps } kind;
   struct power power;
   struct history* history;
   unsigned long long told_mj;

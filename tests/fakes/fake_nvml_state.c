@@ -51,7 +51,7 @@ static void copy_entry(const char* variable, const char* otherwise, int gpu, cha
 
 static void read_power(struct draw* draw, const char* text) {
   draw->power = power_of(text);
-  draw->kind = draw->power.known ? function : strncmp(text, "steps", 5) == 0 ? steps : told;
+  draw->kind = draw->power.known ? by_function : strncmp(text, "steps", 5) == 0 ? steps : told;
 }
 
 static void read_scopes(struct gpu* gpu, int index) {

@@ -20,6 +20,7 @@ def measurement(**changes: object) -> wr.Measurement:
         "source": {"package-0": "rapl_perf", "core-0": "rapl_msr", "dram-0": "rapl_perf"},
         "device": {"package-0": "package 0, A CPU", "core-0": "", "dram-0": ""},
         "refresh_ns": dict.fromkeys(CHANNELS, 976_000),
+        "averaging_ns": dict.fromkeys(CHANNELS, 0),
         "coverage": dict.fromkeys(CHANNELS, 1.0),
         "failed": {"package-0": 0, "core-0": 2, "dram-0": 0},
         "ambiguous": dict.fromkeys(CHANNELS, 0),

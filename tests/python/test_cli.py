@@ -53,7 +53,7 @@ def test_list_of_a_machine_with_sensors(machine: FakeMachine) -> None:
     channels = {c["name"]: c for c in found["rapl_msr"]["channels"]}
     assert list(channels) == ["package-0", "core-0", "dram-0"]
     assert channels["core-0"]["parent"] == "package-0"
-    assert channels["package-0"]["scale_j"] == 2.0**-14
+    assert channels["package-0"]["scale"] == 2.0**-14
     assert channels["package-0"]["wrap_s"] == pytest.approx(
         2.0**32 * 2.0**-14 / channels["package-0"]["max_power_w"]
     )

@@ -76,10 +76,12 @@ def cases(draw: st.DrawFn) -> Case:
         note="",
         parent="",
         kind="counter",
+        unit="J",
         scale=1.0,
         modulus=0,
         quantum=draw(st.sampled_from([unit, 64])),
         refresh_ns=draw(st.sampled_from([0, refresh_ns, 3 * refresh_ns])),
+        averaging_ns=0,
         max_power_w=1000.0,
     )
     table = np.array(rows, row_dtype(["package-0"]))

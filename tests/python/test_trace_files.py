@@ -37,10 +37,12 @@ def trace() -> wr.Trace:
             "note": "",
             "parent": "",
             "kind": "counter",
+            "unit": "J",
             "scale": 2.0**-14,
             "modulus": 2**32,
             "quantum": 1,
             "refresh_ns": 976_000,
+            "averaging_ns": 0,
             "max_power_w": 1000.0,
         }
         return known | facts

@@ -96,6 +96,11 @@ def sampling_lines(stats: dict[str, dict[str, Any]], session: Session) -> list[s
             f"{s['lateness_ns']['p99'] / 1e3:.0f} µs late (p99); "
             f"CPU {s['cpu_s'] * 1e3:.1f} ms, {100 * s['cpu_share']:.2f} % of one"
         )
+        if s["spared"]:
+            lines.append(
+                f"{source}: {s['spared']} samples left out to keep the driver free "
+                f"({s['read_ns']['p50'] / 1e3:.0f} µs a sample)"
+            )
         if s["gone"]:
             lines.append(f"{source}: the sensor VANISHED while it was read; figures end there")
         if s["refused"]:

@@ -121,14 +121,18 @@ def fix(source: SourceInfo) -> str:
 
 
 def measure(name: str) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Refresh]]]:
-    """Sample for one second at 1 kHz: lateness, read time, cost; what the sensors' refresh is."""
+    """Sample at 1 kHz: lateness, read time, cost; what the sensors' refresh is.
+
+    For one second, or as long as the slowest sensor needs to show its pace.
+    """
     with Session("1ms", name) as session:
         sampling = common.Sampling(session)
-        time.sleep(1)
+        slowest_ns = max(c.refresh_ns for of in session.channels.values() for c in of)
+        time.sleep(max(1, 25e-9 * slowest_ns))
         stats = sampling.stats()  # first: what follows costs a CPU's time
         refresh = session.refresh()
         by_source = {
-            source: {channel.name: refresh[channel.name] for channel in channels}
+            source: {c.name: refresh[c.name] for c in channels if c.name in refresh}
             for source, channels in session.channels.items()
         }
         return stats, by_source
@@ -149,7 +153,7 @@ def as_lines(document: dict[str, Any], refresh: dict[str, dict[str, Refresh]]) -
             yield textwrap.indent(source["fix"], "  fix: " if one_line else "  ")
     if any(source["status"] == "denied" for source in document["sources"]):
         yield f"\n{WHY_ROOT}"
-    yield "\nsampling at 1 kHz for 1 s:"
+    yield "\nsampling at 1 kHz, or as often as the source allows:"
     for name, s in document["sampling"].items():
         label = " (SIMULATED: no sensor can be read)" if name == "simulated" else ""
         yield f"  {name}{label}"

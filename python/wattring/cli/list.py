@@ -65,25 +65,27 @@ def source_lines(source: SourceInfo) -> Iterator[str]:
 
 
 def channel_table(source: SourceInfo) -> list[str]:
-    """Align unit, refresh and wrap; the device comes last, as it may be long."""
+    """Align tick, refresh and wrap; the device comes last, as it may be long."""
     # A package says that psys contains it, also on a machine without a psys counter.
     names = {channel.name for channel in source.channels}
-    rows = [["channel", "tick", "new every", "wraps after", "inside", "device"]]
+    rows = [["channel", "tick", "new every", "mean of", "wraps after", "inside", "device"]]
     rows += [
         [
             c.name,
-            f"{c.scale * 1e6:.4g} µJ",
-            f"{c.refresh_ns / 1e6:g} ms",
+            f"{c.scale * 1e6:.4g} µ{c.unit}" if c.unit in ("J", "W") else f"{c.scale:.4g} {c.unit}",
+            f"{c.refresh_ns / 1e6:g} ms" if c.refresh_ns else "-",
+            f"{c.averaging_ns / 1e6:g} ms" if c.averaging_ns else "-",
             f"{c.wrap_s:.0f} s at {c.max_power_w:.0f} W" if c.modulus else "never",
             c.parent if c.parent in names else "-",
             c.device,
         ]
         for c in source.channels
+        if c.kind != "variance"
     ]
     width = COLUMNS - len(INDENT)
     return [
         line if len(line) <= width else line[: width - 1] + "…"
-        for line in output.table(rows, "<>>><<")
+        for line in output.table(rows, "<>>>><<")
     ]
 
 
@@ -116,9 +118,11 @@ def as_dict(source: SourceInfo) -> dict[str, Any]:
                 "device": c.device,
                 "note": c.note,
                 "parent": c.parent,
-                "scale_j": c.scale,
+                "unit": c.unit,
+                "scale": c.scale,
                 "modulus": c.modulus,
                 "refresh_ns": c.refresh_ns,
+                "averaging_ns": c.averaging_ns,
                 "max_power_w": c.max_power_w,
                 "wrap_s": c.wrap_s,
             }

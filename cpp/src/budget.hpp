@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+namespace wattring {
+
+// Keeps the time that reading takes to a share of all time, where reading holds up the measured
+// program (a GPU's driver has a lock that the program's own calls need as well). Readings are left
+// out evenly while nobody waits for one; what that saves is there for when somebody does. One
+// thread.
+class Budget {
+ public:
+  // `share` of the time; readings come `period_ns` apart at least, and close to one another means a
+  // part of `refresh_ns`, the pace of the sensors.
+  Budget(double share, std::int64_t period_ns, std::int64_t refresh_ns) noexcept
+      : share_(share),
+        period_ns_(static_cast<double>(period_ns)),
+        close_ns_(std::max(period_ns_, close_parts * static_cast<double>(refresh_ns))),
+        credit_ns_(share * first_ns) {}
+
+  // Whether a reading may be made now; `urgent`: somebody waits for it.
+  bool allows(std::int64_t now_ns, bool urgent) noexcept {
+    const auto since_ns = static_cast<double>(now_ns - counted_ns_);
+    credit_ns_ =
+        counted_ns_ == 0 ? credit_ns_ : std::min(credit_ns_ + share_ * since_ns, share_ * most_ns);
+    counted_ns_ = now_ns;
+    const bool cheap = cost_ns_ <= evenly * share_ * period_ns_;
+    const double apart_ns = cheap ? 0 : urgent ? close_ns_ : cost_ns_ / (evenly * share_);
+    // A grid's deadlines come late now and then, and must not be left out for that.
+    return static_cast<double>(now_ns - read_ns_) >= apart_ns - period_ns_ / 2 &&
+           credit_ns_ >= cost_ns_;
+  }
+
+  // A reading was made, from one time to another.
+  void spend(std::int64_t begin_ns, std::int64_t end_ns) noexcept {
+    const auto cost_ns = static_cast<double>(end_ns - begin_ns);
+    cost_ns_ += (cost_ns - cost_ns_) / (read_ns_ == 0 ? 1 : 8);
+    credit_ns_ -= cost_ns;
+    read_ns_ = begin_ns;
+  }
+
+ private:
+  // The time whose share may be spent at once: at first, and ever.
+  static constexpr double first_ns = 8e9;
+  static constexpr double most_ns = 20e9;
+  // Of the share, what is spent while nobody waits.
+  static constexpr double evenly = 0.4;
+  // Of a refresh: polls that far apart see updates from different sides.
+  static constexpr double close_parts = 0.43;
+
+  double share_;
+  double period_ns_;
+  double close_ns_;
+  double credit_ns_;
+  double cost_ns_ = 0;  // of a usual reading
+  std::int64_t counted_ns_ = 0;
+  std::int64_t read_ns_ = 0;
+};
+
+}  // namespace wattring

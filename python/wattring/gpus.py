@@ -13,8 +13,14 @@ if TYPE_CHECKING:
 
     from wattring._core import Channel
 
-# What each sensor's channel has behind the name of the GPU.
-SUFFIXES = {"counter": "", "instant": "-power", "average": "-power-average"}
+# What each sensor's channel has behind the name of the GPU, and its kind: where there is no
+# counter, an integral of the power has its name.
+_SUFFIXES = {
+    "counter": ("", "counter"),
+    "instant": ("-power", "gauge"),
+    "average": ("-power-average", "gauge"),
+}
+SENSORS = tuple(_SUFFIXES)
 _CHANNEL = re.compile(r"gpu-(\d+)")
 _DEVICE = re.compile(r"(?P<uuid>\S+), (?P<model>.*), PCI (?P<pci>\S+), driver (?P<driver>\S+)")
 
@@ -51,8 +57,11 @@ def from_channels(channels: Iterable[Channel]) -> list[Gpu]:
     by_name = {channel.name: channel for channel in channels}
     found = []
     for index in sorted({int(m[1]) for m in map(_CHANNEL.match, by_name) if m}):
-        names = {sensor: f"gpu-{index}{suffix}" for sensor, suffix in SUFFIXES.items()}
-        own = {sensor: by_name[name] for sensor, name in names.items() if name in by_name}
+        own = {
+            sensor: channel
+            for sensor, (suffix, kind) in _SUFFIXES.items()
+            if (channel := by_name.get(f"gpu-{index}{suffix}")) and channel.kind == kind
+        }
         device = _DEVICE.match(next(iter(own.values())).device) if own else None
         if device:
             found.append(Gpu(index, channels=own, **device.groupdict()))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wattring.errors import InvalidError, IoError
-from wattring.gpus import SUFFIXES
+from wattring.gpus import SENSORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -42,6 +42,16 @@ class Entry:
     def __str__(self) -> str:
         times = " ".join(str(getattr(self, name)) for name in _TIMES)
         return f"{self.uuid} {self.driver} {self.sensor} {times}"
+
+
+def default_path() -> Path:
+    """Say where sessions look: WATTRING_CALIBRATION, or below the user's configuration."""
+    if named := os.environ.get("WATTRING_CALIBRATION"):
+        return Path(named)
+    config = os.environ.get("XDG_CONFIG_HOME", "")
+    # A relative one is to be ignored (XDG Base Directory Specification).
+    folder = Path(config) if config.startswith("/") else Path.home() / ".config"
+    return folder / "wattring" / "sensors"
 
 
 def read(path: str | os.PathLike[str]) -> list[Entry]:
@@ -151,7 +161,7 @@ def _replaced(line: str, new: set[tuple[str, str]]) -> bool:
 def _entry(path: str | os.PathLike[str], number: int, line: str) -> Entry:
     words = _content(line)
     times = [int(word) for word in words[3:] if word.isascii() and word.isdigit()]
-    if len(words) != 3 + len(_TIMES) or len(times) != len(_TIMES) or words[2] not in SUFFIXES:
+    if len(words) != 3 + len(_TIMES) or len(times) != len(_TIMES) or words[2] not in SENSORS:
         raise InvalidError(
             f"{path}, line {number} is none of a calibration: {line.strip()[:60]!r}",
             "remove it, or calibrate into another file: --output FILE",

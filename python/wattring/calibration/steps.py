@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # A mean over one second has to come to rest on either side of a step.
 LEAST_HOLD_S = 1.2
 SETTLED = 0.3  # of a hold, its last part
-LEAST_UPDATES = 4
+LEAST_UPDATES = 2
 
 
 def response(polls: Polls, seen: Updates, switching: Switching) -> tuple[Floats, Floats]:

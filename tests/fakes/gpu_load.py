@@ -1,9 +1,14 @@
-"""A load for `wattring calibrate --load fakes.gpu_load:…` on GPUs of the fake library, "steps"."""
+"""A load for `wattring calibrate --load fakes.gpu_load:…` on GPUs of the fake library, "steps".
+
+FAKE_LOAD_LOG names a file to which start() and close() are written.
+"""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +27,7 @@ class Steps:
         self._gpu = -1
 
     def start(self, gpu: Gpu) -> None:
+        self._log("start")
         self._gpu = gpu.index
         self._draw(REST_W)
 
@@ -32,7 +38,13 @@ class Steps:
         self._draw(REST_W)
 
     def close(self) -> None:
+        self._log("close")
         self._draw(0)
+
+    @staticmethod
+    def _log(what: str) -> None:
+        with Path(os.environ["FAKE_LOAD_LOG"]).open("a") as log:
+            log.write(f"{what}\n")
 
     def _draw(self, watts: float) -> None:
         self._library.fake_nvml_power(self._gpu, ctypes.c_double(watts))
@@ -60,7 +72,7 @@ class Failing(Steps):
 
 
 class Interrupted(Steps):
-    """Somebody presses Ctrl-C in the first square wave, and once more to be sure in none."""
+    """Somebody presses Ctrl-C in the first square wave."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -70,4 +82,4 @@ class Interrupted(Steps):
         super().on()
         self._switched += 1
         if self._switched == 6:
-            os.kill(os.getpid(), 2)
+            os.kill(os.getpid(), signal.SIGINT)

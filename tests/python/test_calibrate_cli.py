@@ -32,12 +32,14 @@ class Calibrating:
 
     def __init__(self, machine: FakeMachine, nvml: FakeNvml, folder: Path) -> None:
         self.file = folder / "config" / "sensors"
+        self._log = folder / "load"
         self.env = (
             os.environ
             | nvml.variables(machine)
             | {
                 "WATTRING_CALIBRATION": str(self.file),
                 "PYTHONPATH": str(TESTS),
+                "FAKE_LOAD_LOG": str(self._log),
             }
         )
 
@@ -50,6 +52,11 @@ class Calibrating:
             check=False,
             env=self.env,
         )
+
+    @property
+    def load_log(self) -> list[str]:
+        """What was done with the load."""
+        return self._log.read_text().split() if self._log.exists() else []
 
     def loaded(self, load: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return self.run(
@@ -133,6 +140,7 @@ def test_ctrl_c_reports_and_writes_nothing(calibrating: Calibrating) -> None:
     counter = next(s for s in gpu["sensors"] if s["sensor"] == "counter")
     assert within(counter["refresh"], 100 * MS)
     assert not calibrating.file.exists()
+    assert calibrating.load_log == ["start", "close"]
 
 
 @pytest.mark.parametrize(
@@ -153,6 +161,7 @@ def test_a_gpu_that_cannot_be_measured(calibrating: Calibrating, load: str, caus
     assert line.startswith(f"wattring: {cause}")
     assert " - " in line, "a remedy"
     assert not calibrating.file.exists()
+    assert calibrating.load_log == ["start", "close"]
 
 
 def test_what_cannot_begin(calibrating: Calibrating, nvml: FakeNvml, tmp_path: Path) -> None:
@@ -168,14 +177,15 @@ def test_what_cannot_begin(calibrating: Calibrating, nvml: FakeNvml, tmp_path: P
     assert "no GPU 3 can be read - there is: 0" in refused("--gpu", "3", *own)
     assert "too short" in refused("--seconds", "3", *own)
     assert "no load 'jax'" in refused("--load", "jax")
-    (tmp_path / "plain").write_text("")
-    line = refused("--output", str(tmp_path / "plain" / "sensors"), *own)
-    assert "Not a directory" in line or "File exists" in line
+    line = refused("--output", "/proc/wattring/sensors", *own)  # where not even root makes files
+    assert "/proc/wattring/sensors: " in line
+    assert "--output FILE" in line
     calibrating.file.parent.mkdir(exist_ok=True)
     calibrating.file.write_text("rubbish\n")
     assert "line 1 is none of a calibration: 'rubbish'" in refused(*own)
     calibrating.env["WATTRING_NVML_LIBRARY"] = "libnvidia-ml-of-nobody.so.1"
     assert "no NVIDIA driver's library" in refused(*own)
+    assert calibrating.load_log == []
 
 
 def test_what_doctor_says_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,6 +121,42 @@ def test_any_window_is_found_within_its_uncertainty(
     assert_right(found.lag, window_s / 2 + delay_s)
 
 
+def test_a_few_updates_without_noise_suffice() -> None:
+    """Of what changes nothing, the update before a change is an observation too."""
+    sensor = PowerSensor(0.1, 0.025)
+    for seed in range(10):
+        assert_all_right(find(sensor, seconds=SHORTEST_S, seed=seed), sensor)
+
+
+def test_power_at_rest_may_drift() -> None:
+    """The GPU is warm in the end: between the parts of the measurement, not with the load."""
+    sensor = PowerSensor(0.1, 0.025, drift_w=120)
+    found = find(sensor)
+    assert_all_right(found, sensor)
+    assert found.averaging.uncertainty_ns is not None
+    assert found.averaging.uncertainty_ns < 5e6
+
+
+def test_steps_alone_tell_the_lag_under_noise() -> None:
+    """Where a mean over a second rises slowly, noise decides when a level is reached."""
+    sensor = PowerSensor(0.1, 1.0, jitter=0.05, noise_w=10)
+    for seed in range(20):
+        found = find(sensor, seed=seed)
+        assert_right(found.step_lag, 0.5 + sensor.delay_s)
+        assert_right(found.rise, 0.8)
+
+
+def test_updates_are_dated_in_the_middle() -> None:
+    """Between the last poll without a change and the first with it, or the lag would be half more.
+
+    The mean over some calibrations, for polls so far apart that their distance would show.
+    """
+    sensor = PowerSensor(0.1, 0.1, jitter=0.05, noise_w=2)
+    lags = [find(sensor, poll_s=0.02, seed=seed).lag.value_ns for seed in range(10)]
+    true_s = sensor.window_s / 2 + sensor.delay_s
+    assert np.mean([lag for lag in lags if lag]) * 1e-9 == pytest.approx(true_s, abs=4e-3)
+
+
 def test_a_lagging_sensor_has_no_window() -> None:
     """Kepler and Maxwell follow the load as a capacitor does."""
     sensor = PowerSensor(0.1, constant_s=0.2, noise_w=1)
@@ -152,6 +188,22 @@ def test_14_the_refresh_is_no_shortest_interval() -> None:
     intervals = np.diff(polls.t_s[1:][np.diff(polls.values) != 0])
     assert intervals.min() < 0.085
     assert_right(refresh(polls), 0.1)
+
+
+def test_14_changes_during_a_stall_are_not_dated() -> None:
+    """PITFALLS 14, 16: the sampler is held up for most of a refresh, again and again."""
+    sensor = PowerSensor(0.1, 0.1, noise_w=5)
+    polls, switching = calibration_polls(sensor)
+    stalled = np.floor(polls.t_s / 0.065) % 3 == 0
+    polls = Polls(polls.t_s[~stalled], polls.values[~stalled])
+    found = refresh(polls)
+    assert_right(found, 0.1)
+    assert found.uncertainty_ns is not None
+    assert found.uncertainty_ns < 1e6
+    window, _ = averaging(updates(polls, 0.1), switching, 0.1, polls.spacing_s)
+    assert_right(window, 0.1)
+    assert window.uncertainty_ns is not None
+    assert window.uncertainty_ns < 6e6
 
 
 def test_14_an_idle_sensor_publishes_the_same_again() -> None:
@@ -234,6 +286,10 @@ def test_a_plan_keeps_to_its_time(seconds: float, refresh_s: float) -> None:
     assert 0.7 * (seconds - 2) < spent_s < 1.1 * seconds
     assert len(waves) >= 5
     assert min(period_s for period_s, _ in waves) >= 0.01
+    # Steps and waves meet a sensor in many phases of its refresh.
+    for length_s in (plan.hold_s(refresh_s), *(period_s for period_s, _ in waves)):
+        phases = np.sort(np.arange(8) * length_s / refresh_s % 1)
+        assert np.diff(phases, append=phases[0] + 1).max() < 0.35
 
 
 def test_a_plan_needs_time() -> None:

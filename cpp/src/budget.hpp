@@ -26,7 +26,7 @@ class Budget {
     credit_ns_ =
         counted_ns_ == 0 ? credit_ns_ : std::min(credit_ns_ + share_ * since_ns, share_ * most_ns);
     counted_ns_ = now_ns;
-    const bool cheap = cost_ns_ <= evenly * share_ * period_ns_;
+    const bool cheap = cost_ns_ <= share_ * period_ns_;
     const double apart_ns = cheap ? 0 : urgent ? close_ns_ : cost_ns_ / (evenly * share_);
     // A grid's deadlines come late now and then, and must not be left out for that.
     return static_cast<double>(now_ns - read_ns_) >= apart_ns - period_ns_ / 2 &&
@@ -46,7 +46,7 @@ class Budget {
   static constexpr double first_ns = 8e9;
   static constexpr double most_ns = 20e9;
   // Of the share, what is spent while nobody waits.
-  static constexpr double evenly = 0.4;
+  static constexpr double evenly = 0.1;
   // Of a refresh: polls that far apart see updates from different sides.
   static constexpr double close_parts = 0.43;
 

@@ -6,12 +6,19 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace wattring {
+
+// The GPUs that a program may use, of those that the machine has.
+struct VisibleGpus {
+  std::string said;                          // by whom: "CUDA_VISIBLE_DEVICES=1"
+  std::map<std::string, std::string> notes;  // by UUID, for its channel; may be empty
+};
 
 // All that sources see of the outside world: where the kernel's trees begin, how perf events are
 // opened and read, and which library knows the GPUs. Tests put a fake here, at the operating
@@ -25,6 +32,8 @@ struct Environment {
   ssize_t (*perf_read)(int fd, void* to, std::size_t bytes);
   // The NVIDIA driver's management library, a path or a name that the loader finds.
   std::string nvml = "libnvidia-ml.so.1";
+  // What "auto" measures of its GPUs; nothing: all of them.
+  std::optional<VisibleGpus> visible_gpus;
   // Power functions of the simulated machine, e.g. "package-0=square:20:80:0.5,dram-0=const:5".
   std::string simulated;
 

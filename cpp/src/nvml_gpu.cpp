@@ -33,13 +33,14 @@ std::string note_of(const Sensor& sensor, const std::string& origin) {
 
 }  // namespace
 
-Gpu::Gpu(const Library& library, Device device, const std::string& name,
+Gpu::Gpu(const Library& library, Device device, const std::string& name, const std::string& remark,
          std::vector<Channel>& channels)
     : library_(library),
       device_(device),
       identity_(library.uuid(device) + ", " + library.name(device) + ", PCI " +
                 library.pci_address(device) + ", driver " + library.driver_version()),
       sensors_(published_sensors(library.architecture(device), library.name(device))) {
+  const std::size_t first = channels.size();
   const std::string gauge = name + "-power";
   const std::string average_gauge = gauge + "-average";
   auto counter = find(total_energy, gpu);
@@ -68,6 +69,11 @@ Gpu::Gpu(const Library& library, Device device, const std::string& name,
               channels);
   }
   add_scope(memory, name + "-memory", name, channels);
+  for (std::size_t i = first; i < channels.size(); ++i) {
+    if (channels[i].has_energy() && !remark.empty()) {
+      channels[i].note += "; " + remark;
+    }
+  }
   std::stable_partition(quantities_.begin(), quantities_.end(),
                         [](const Quantity& quantity) { return quantity.way == Way::field; });
   for (const Quantity& quantity : quantities_) {

@@ -16,9 +16,9 @@ namespace wattring::nvml {
 // One GPU: what it answers to, as channels, and one sweep over these.
 class Gpu {
  public:
-  // Adds its channels behind those that there are. Throws Error when it tells neither an energy nor
-  // a power.
-  Gpu(const Library& library, Device device, const std::string& name,
+  // Adds its channels behind those that there are, with a remark on whose energy theirs is, if that
+  // is needed. Throws Error when it tells neither an energy nor a power.
+  Gpu(const Library& library, Device device, const std::string& name, const std::string& remark,
       std::vector<Channel>& channels);
 
   // The readings of its channels, or their failures. One call of the driver where it has

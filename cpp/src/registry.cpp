@@ -35,7 +35,7 @@ const SourceType* find(const std::string& name) {
   if (at != all_types.end()) {
     return *at;
   }
-  std::string known = "auto";
+  std::string known = "auto, all";
   for (const SourceType* type : all_types) {
     known += std::string(", ") + type->name;
   }
@@ -52,6 +52,12 @@ void open_one(const Environment& env, const SourceType& type, bool automatic,
     }
   }
   std::unique_ptr<Source> source = type.open(opening);
+  if (source->channels().empty() && !opening.skipped.empty() &&
+      opening.skipped.front().code == hidden) {
+    const Skipped& each = opening.skipped.front();
+    selection.skipped.push_back({type.name, "", each.code, each.reason, each.remedy});
+    return;
+  }
   for (Skipped& skipped : opening.skipped) {
     skipped.source = type.name;
     selection.skipped.push_back(std::move(skipped));
@@ -74,6 +80,8 @@ void open_one(const Environment& env, const SourceType& type, bool automatic,
     if (s.code == name_of(Errc::denied) && code != Errc::denied) {
       code = Errc::denied;
       remedy = s.remedy;
+    } else if (s.code == hidden && code != Errc::denied) {
+      remedy = s.remedy;
     }
   }
   throw Error(code, "no energy sensor can be read (" + reasons + ")", remedy);
@@ -85,9 +93,14 @@ std::span<const SourceType* const> source_types() { return all_types; }
 
 Selection open_sources(const Environment& env, const std::vector<std::string>& names) {
   Selection selection;
-  if (names.size() != 1 || names.front() != "auto") {
+  const std::string only = names.size() == 1 ? names.front() : "";
+  Environment seen = env;
+  if (only != "auto") {
+    seen.visible_gpus.reset();
+  }
+  if (only != "auto" && only != "all") {
     for (const std::string& name : names) {
-      open_one(env, *find(name), false, selection);
+      open_one(seen, *find(name), false, selection);
     }
     if (selection.sources.empty()) {
       throw Error(Errc::invalid, "no source was asked for", "leave it to sources=\"auto\"");
@@ -96,7 +109,7 @@ Selection open_sources(const Environment& env, const std::vector<std::string>& n
   }
   for (const SourceType* type : automatic_types()) {
     try {
-      open_one(env, *type, true, selection);
+      open_one(seen, *type, true, selection);
     } catch (const Error& error) {
       selection.skipped.push_back(
           {type->name, "", name_of(error.code()), error.what(), error.remedy()});

@@ -24,10 +24,10 @@ struct Selection {
   std::vector<Skipped> skipped;
 };
 
-// Opens the named sources, or, for the one name "auto", every real interface that can be read. A
-// channel is taken once, from the first source that has it. A named source that cannot be opened is
-// an error; with "auto" it is noted in `skipped`, and having none at all is the error. Throws
-// Error.
+// Opens the named sources, or, for the one name "auto" or "all", every real interface that can be
+// read; with "auto", GPUs that the program cannot see are left out. A channel is taken once, from
+// the first source that has it. A named source that cannot be opened is an error; with "auto" and
+// "all" it is noted in `skipped`, and having none at all is the error. Throws Error.
 Selection open_sources(const Environment& env, const std::vector<std::string>& names);
 
 }  // namespace wattring

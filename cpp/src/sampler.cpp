@@ -38,6 +38,7 @@ Sampler::Sampler(std::string name, std::unique_ptr<Source> source, const Sampler
       slowest_ns = std::max(slowest_ns, channel.refresh_ns);
     }
     budget_.emplace(options_.budget, options_.period_ns, slowest_ns);
+    edges_.emplace(source_->channels(), options_.period_ns);
   }
   for (const Channel& channel : source_->channels()) {
     counters_.emplace_back(channel);
@@ -225,7 +226,7 @@ bool Sampler::may_read() noexcept {
   }
   const bool urgent =
       waiting_.load(std::memory_order_relaxed) > 0 || (follower_ != nullptr && follower_->waits());
-  const bool allowed = budget_->allows(t_begin_, urgent);
+  const bool allowed = edges_->due(t_begin_) && budget_->allows(t_begin_, urgent);
   spared_.add(allowed ? 0 : 1);
   return allowed;
 }
@@ -260,6 +261,9 @@ bool Sampler::push(ReadStatus outcome, std::uint64_t status) noexcept {
   row_[row::t_begin_word] = static_cast<std::uint64_t>(t_begin_);
   row_[row::t_end_word] = static_cast<std::uint64_t>(t_end_);
   row_[row::status_word] = status;
+  if (edges_) {
+    edges_->see(std::span(row_).subspan(row::first_reading), t_begin_, t_end_);
+  }
   ring_.push(row_);
   if ((status & row::channel_marks) != 0) {
     for (std::size_t i = 0; i < tallies_.size(); ++i) {

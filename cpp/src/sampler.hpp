@@ -12,6 +12,7 @@
 #include "budget.hpp"
 #include "clock.hpp"
 #include "counter.hpp"
+#include "edges.hpp"
 #include "histogram.hpp"
 #include "integrator.hpp"
 #include "ring.hpp"
@@ -52,7 +53,7 @@ struct ChannelTallies {
 struct SamplerStats {
   std::uint64_t samples = 0;
   std::uint64_t missed = 0;   // deadlines that passed without a sample
-  std::uint64_t spared = 0;   // samples left out to stay within the budget
+  std::uint64_t spared = 0;   // samples left out: nothing new was due, or for the budget
   std::uint64_t retries = 0;  // sweeps that the source could not do and will do again
   std::uint64_t failed = 0;   // sweeps in which no channel could be read
   int last_errno = 0;
@@ -119,7 +120,7 @@ class Sampler {
   // Polls quickly until every counter has moved since the first of these rows (at the end, as often
   // as an estimate needs), and every integral has come as far.
   void settle(bool at_end) noexcept;
-  // Whether the budget allows a row at t_begin_.
+  // Whether a row at t_begin_ may tell something new, and the budget allows it.
   bool may_read() noexcept;
   // One row, now; false when the device is gone.
   bool take() noexcept;
@@ -134,6 +135,7 @@ class Sampler {
   SamplerOptions options_;
   RowFollower* follower_ = nullptr;
   std::optional<Budget> budget_;
+  std::optional<Edges> edges_;
   mutable std::atomic<int> waiting_{0};
   Ring ring_;
   Sweep sweep_;

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -85,10 +86,13 @@ class Source {
 struct Skipped {
   std::string source;
   std::string channel;  // empty: the whole source
-  std::string code;     // "absent", "denied", "unsupported", "redundant", …
+  std::string code;     // "absent", "denied", "unsupported", "redundant", "hidden", …
   std::string reason;
   std::string remedy;  // empty: nothing to be done
 };
+
+// The code of what the program that measures cannot see.
+inline constexpr const char* hidden = "hidden";
 
 // What a source is given to open itself with.
 struct Opening {
@@ -103,6 +107,18 @@ struct Opening {
   void skip(std::string channel, std::string code, std::string reason, std::string remedy = {}) {
     skipped.push_back(
         {{}, std::move(channel), std::move(code), std::move(reason), std::move(remedy)});
+  }
+  // Says what is to be known of a GPU, or that it is hidden, and nothing.
+  std::optional<std::string> note_if_visible(const std::string& channel, const std::string& uuid) {
+    if (!env.visible_gpus) {
+      return "";
+    }
+    const auto at = env.visible_gpus->notes.find(uuid);
+    if (at != env.visible_gpus->notes.end()) {
+      return at->second;
+    }
+    skip(channel, hidden, env.visible_gpus->said + " leaves it out", "sources=\"all\"");
+    return std::nullopt;
   }
 };
 

@@ -14,6 +14,9 @@ namespace py = pybind11;
 namespace wattring::python {
 namespace {
 
+// (by whose word, {UUID: note}), as VisibleGpus.
+using VisibleGpusArgument = std::pair<std::string, std::map<std::string, std::string>>;
+
 const Sampler& sampler_at(const Session& session, std::size_t source) {
   session.require_own_process();
   return *session.samplers().at(source);
@@ -232,6 +235,13 @@ void register_values(py::module_& module) {
   py::class_<Skipped>(module, "Skipped",
                       "Something that was not taken: source, channel (empty: the whole source), "
                       "code, reason, remedy.")
+      .def(py::init([](std::string source, std::string channel, std::string code,
+                       std::string reason, std::string remedy) {
+             return Skipped{std::move(source), std::move(channel), std::move(code),
+                            std::move(reason), std::move(remedy)};
+           }),
+           py::kw_only(), py::arg("source"), py::arg("channel"), py::arg("code"), py::arg("reason"),
+           py::arg("remedy"))
       .def_readonly("source", &Skipped::source)
       .def_readonly("channel", &Skipped::channel)
       .def_readonly("code", &Skipped::code)
@@ -262,7 +272,10 @@ void register_session(py::module_& module) {
   py::class_<Session>(module, "Session", py::is_final(), "The native part of wattring.Session.")
       .def(py::init([](Environment env, const std::vector<std::string>& sources,
                        std::int64_t period_ns, std::size_t rows, int cpu, int priority,
-                       double budget) {
+                       double budget, std::optional<VisibleGpusArgument> visible_gpus) {
+             if (visible_gpus) {
+               env.visible_gpus = {std::move(visible_gpus->first), std::move(visible_gpus->second)};
+             }
              const SamplerOptions options{.period_ns = period_ns,
                                           .rows = rows,
                                           .cpu = cpu,
@@ -271,7 +284,7 @@ void register_session(py::module_& module) {
              return without_gil([&] { return std::make_unique<Session>(env, sources, options); });
            }),
            py::arg("env"), py::arg("sources"), py::arg("period_ns"), py::arg("rows"),
-           py::arg("cpu"), py::arg("priority"), py::arg("budget"))
+           py::arg("cpu"), py::arg("priority"), py::arg("budget"), py::arg("visible_gpus"))
       .def("start", [](Session& session) { without_gil([&] { session.start(); }); })
       .def("stop", [](Session& session) { without_gil([&] { session.stop(); }); })
       .def_property_readonly("running", &Session::running)

@@ -68,15 +68,13 @@ def from_channels(channels: Iterable[Channel]) -> list[Gpu]:
     return found
 
 
-def selected(found: list[Gpu], indices: Iterable[int] | None) -> list[Gpu]:
-    """Keep those with these numbers; None: all.
+def selected(found: list[Gpu], indices: Iterable[int]) -> list[Gpu]:
+    """Keep those with these numbers, each once, in this order.
 
     Raises:
         InvalidError: there is no such GPU.
 
     """
-    if indices is None:
-        return found
     by_index = {gpu.index: gpu for gpu in found}
     wanted = dict.fromkeys(indices)
     for index in wanted:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, ov
 from wattring._core import now_ns
 from wattring.errors import InvalidError, StateError, WattringError
 from wattring.session import Session
+from wattring.syncing import check_sync, wait
 from wattring.wrapping import REMEDY, call, kind_of, name_of, wrap
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from wattring.measurement import Measurement
+    from wattring.syncing import Sync
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -64,25 +66,29 @@ def measure(
     period: str | float | None = None,
     sources: str | Sequence[str] | None = None,
     session: Session | None = None,
+    sync: Sync | None = None,
     **kwargs: Any,
 ) -> Measured[T]:
     """Call `fn(*args, **kwargs)` and measure the energy of the machine meanwhile.
 
     Args:
-        fn: what to call. An argument of its own called `period`, `sources` or `session` is passed
-            by a lambda or `functools.partial`.
+        fn: what to call. An argument of its own called `period`, `sources`, `session` or `sync` is
+            passed by a lambda or `functools.partial`.
         args: its arguments.
         period: time between samples, as for `Session` (default: 1 ms).
         sources: what to read, as for `Session` (default: all that can be read).
         session: a running session to use; without it one is opened for this call, which takes some
             milliseconds before and after `fn` (not in the window).
+        sync: waits until an asynchronous device has done its work, like `torch.cuda.synchronize`;
+            called before the window begins and before it ends.
         kwargs: its keyword arguments.
 
-    An exception of `fn` comes through unchanged.
+    An exception of `fn` comes through unchanged, else one of `sync`.
 
     Raises:
         InvalidError: `fn` is a coroutine or generator function, whose call does no work by itself
-            (put `@measured` on it); or a session and settings of a new one are both given.
+            (put `@measured` on it), or `sync` is one; or a session and settings of a new one are
+            both given.
         StateError: the session is not running.
         AbsentError, DeniedError, UnsupportedError: nothing can be read; the error says why.
 
@@ -92,7 +98,7 @@ def measure(
         raise InvalidError(
             f"calling {name_of(fn)} would not run it: it is a {kind} function", REMEDY
         )
-    window = _Window(_Options(period, sources, session))
+    window = _Window(_Options(period, sources, session, sync))
     with window:
         value: T = call(fn, args, kwargs)
     return Measured(value, window.measurement)
@@ -106,6 +112,7 @@ def measured(
     period: str | float | None = None,
     sources: str | Sequence[str] | None = None,
     session: Session | None = None,
+    sync: Sync | None = None,
     keep: int = KEPT,
 ) -> Callable[[Callable[P, R]], MeasuredFunction[P, R]]: ...
 def measured(
@@ -115,6 +122,7 @@ def measured(
     period: str | float | None = None,
     sources: str | Sequence[str] | None = None,
     session: Session | None = None,
+    sync: Sync | None = None,
     keep: int = KEPT,
 ) -> Any:
     """Measure every call of a function: `@measured`, or `@measured(session=s)`.
@@ -133,16 +141,19 @@ def measured(
         session: a running session to use. Without it one is opened for each call, which takes some
             milliseconds before and after it (not in the window); with it, a refresh of the sensor
             before and after. An event loop waits as well.
+        sync: waits until an asynchronous device has done its work, like `torch.cuda.synchronize`;
+            called before each window begins and before it ends. An event loop waits as well.
         keep: how many measurements to keep.
 
     Raises:
-        InvalidError: a session and settings of a new one are both given, or nothing is to be kept.
+        InvalidError: a session and settings of a new one are both given, or nothing is to be kept;
+            or `sync` cannot be called, or is a coroutine function.
         StateError and the errors of `Session`: when the function is called.
 
     """
     if keep < 1:
         raise InvalidError(f"cannot keep {keep} measurements", "ask for keep=1 or more")
-    options = _Options(period, sources, session)
+    options = _Options(period, sources, session, sync)
 
     def decorate(fn: Callable[..., Any]) -> Any:
         measurements: deque[Measurement] = deque(maxlen=keep)
@@ -154,13 +165,14 @@ def measured(
 
 
 class _Options:
-    """Which session a call is measured with."""
+    """Which session a call is measured with, and what its ends wait for."""
 
     def __init__(
         self,
         period: str | float | None,
         sources: str | Sequence[str] | None,
         session: Session | None,
+        sync: Sync | None,
     ) -> None:
         if session is not None and (period is not None or sources is not None):
             raise InvalidError(
@@ -168,6 +180,7 @@ class _Options:
                 "leave out session=, or period= and sources=",
             )
         self.session = session
+        self._sync = None if sync is None else check_sync(sync)
         self._period = "1ms" if period is None else period
         self._sources = "auto" if sources is None else sources
 
@@ -183,6 +196,11 @@ class _Options:
             )
         return self.session
 
+    def wait(self) -> None:
+        """Wait for what is queued; what that raises comes through."""
+        if self._sync is not None:
+            wait(self._sync)
+
 
 class _Window:
     """One call: from the end of `__enter__` to the begin of `__exit__`."""
@@ -195,8 +213,13 @@ class _Window:
 
     def __enter__(self) -> Self:
         self._session = self._options.open()
-        # If the window outlives the ring, it begins at this mark, a moment before the call.
-        self._before = self._session.mark()
+        try:
+            self._options.wait()
+            # If the window outlives the ring, it begins at this mark, a moment before the call.
+            self._before = self._session.mark()
+        except BaseException:
+            self._release()
+            raise
         self._t_begin_ns = now_ns()
         return self
 
@@ -206,18 +229,31 @@ class _Window:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        t_end_ns = now_ns()
+        raised = True  # by the function or by what is waited for
+        try:
+            self._options.wait()
+            raised = error is not None
+        except Exception:
+            if error is None:
+                raise
+        finally:
+            self._end(now_ns(), raised)
+
+    def _end(self, t_end_ns: int, raised: bool) -> None:
         try:
             self.measurement = self._measure(t_end_ns)
             if self._measurements is not None:
                 self._measurements.append(self.measurement)
         except WattringError:
-            if error is None:
+            if not raised:
                 raise
-            # What the function raised is what its caller must see.
+            # What was raised before is what the caller must see.
         finally:
-            if self._options.session is None:
-                self._session.stop()
+            self._release()
+
+    def _release(self) -> None:
+        if self._options.session is None:
+            self._session.stop()
 
     def _measure(self, t_end_ns: int) -> Measurement:
         end = self._session.mark(t_end_ns)

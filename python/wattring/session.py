@@ -13,7 +13,8 @@ from wattring.errors import InvalidError, refuse_pickle
 from wattring.measurement_build import from_energies
 from wattring.refresh import Refresh, from_native
 from wattring.report import Report, from_ledger
-from wattring.window import Window
+from wattring.visible import seen
+from wattring.window import SyncedWindow, Window
 
 if TYPE_CHECKING:
     import os
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from wattring._core import Channel, Environment, Mark, SamplerStats, Skipped
     from wattring.measurement import Measurement
     from wattring.recording import Recording
+    from wattring.syncing import Sync
     from wattring.trace import Trace
 
 
@@ -36,9 +38,10 @@ class Session:
 
     Args:
         period: time between samples: `"1ms"`, `"250us"`, or seconds as a number.
-        sources: `"auto"` (every physical domain once, from the best interface that can be read; a
-            simulated machine is never among them), a name from `wattring.sources()`, or several.
-            A channel that two sources have is taken from the first.
+        sources: `"auto"` (every physical domain once, from the best interface that can be read; of
+            the GPUs those that CUDA_VISIBLE_DEVICES leaves to this program), `"all"` (the same
+            and every GPU), a name from `wattring.sources()`, or several. A simulated machine is
+            used by its name alone. A channel that two sources have is taken from the first.
         rows: samples that the ring of each source holds (rounded up to a power of two).
         cpu: CPU to sample from; asked for, never required (`stats` says if it was refused).
         priority: SCHED_FIFO priority of the sampling threads; likewise.
@@ -73,16 +76,20 @@ class Session:
                 f"a share of {gpu_budget} of the time is none", "ask for gpu_budget=0.005"
             )
         self._period_ns = parse_duration_ns(period)
-        self._native = _core.Session(
-            environment or _core.Environment.from_variables(),
-            names,
-            self._period_ns,
-            rows,
-            -1 if cpu is None else cpu,
-            priority,
-            gpu_budget,
-        )
+        environment = environment or _core.Environment.from_variables()
+        with seen(environment, names) as (visible_gpus, unknown):
+            self._native = _core.Session(
+                environment,
+                names,
+                self._period_ns,
+                rows,
+                -1 if cpu is None else cpu,
+                priority,
+                gpu_budget,
+                visible_gpus,
+            )
         self._names = self._native.names()
+        self._unknown = [s for s in unknown if s.source in self._names]
         self._channels = {n: self._native.channels(i) for i, n in enumerate(self._names)}
         self._dtypes: dict[str, np.dtype[np.void]] = {}
 
@@ -127,8 +134,13 @@ class Session:
 
     @property
     def skipped(self) -> list[Skipped]:
-        """What was not taken: source, channel, code, reason, remedy."""
-        return self._native.skipped
+        """What was not taken, or not told apart: source, channel, code, reason, remedy.
+
+        Codes: those of errors (`"denied"`, …); `"redundant"`, read through another source;
+        `"hidden"`, a GPU that this program cannot see; `"ambiguous"` and `"unresolved"`, all GPUs
+        are measured because it could not be told which of them it sees.
+        """
+        return [*self._native.skipped, *self._unknown]
 
     @property
     def stats(self) -> dict[str, SamplerStats]:
@@ -184,27 +196,37 @@ class Session:
             [(n, self._channels[n], e) for n, e in zip(self._names, energies, strict=True)],
         )
 
-    def window(self, name: str) -> Window:
+    def window(self, name: str, *, sync: Sync | None = None) -> Window:
         """Give a window: `with session.window("forward") as w:`, or a decorator of a function.
 
         Entered as often as you like, nested, from any thread; `w.measurement` is the last one's
         energy, `report()` has the totals per name. What is kept grows with the number of names
         and of windows that you hold, not of those that you enter.
 
+        Args:
+            name: under which `report()` adds it up.
+            sync: waits until an asynchronous device has done its work, like
+                `torch.cuda.synchronize`. Called before the begin and before the end is stamped;
+                what it raises comes through (at the end, unless the code in the window raised).
+
         Raises:
+            InvalidError: `sync` cannot be called, or is a coroutine function.
             StateError: the session belongs to another process.
 
         """
-        return Window(self, name)
+        return Window(self, name) if sync is None else SyncedWindow(self, name, sync)
 
-    def begin(self, name: str) -> Window:
+    def begin(self, name: str, *, sync: Sync | None = None) -> Window:
         """Begin a window that cannot be a `with` block; `end()` it, from any thread.
 
+        Both arguments are those of `window()`; `end()` calls `sync` as well.
+
         Raises:
+            InvalidError: `sync` cannot be called, or is a coroutine function.
             StateError: not started; another process's session.
 
         """
-        return self.window(name).__enter__()
+        return self.window(name, sync=sync).__enter__()
 
     def end(self, window: Window) -> None:
         """End a window from `begin()`; its energy is `window.measurement`.

@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from wattring import _core
 from wattring.errors import refuse_pickle
+from wattring.syncing import check_sync, wait
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
+    from types import TracebackType
     from typing import NoReturn
 
     from typing_extensions import Self
 
     from wattring._core import Mark
     from wattring.measurement import Measurement
+    from wattring.syncing import Sync
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -29,7 +32,7 @@ class Owner(Protocol):
 
     _native: _core.Session
 
-    def window(self, name: str) -> Window:
+    def window(self, name: str, *, sync: Sync | None = None) -> Window:
         """Give another window."""
 
     def between(self, begin: Mark, end: Mark) -> Measurement:
@@ -88,7 +91,7 @@ class Window(_core.Window):
 
             @functools.wraps(function)
             async def wrapper(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-                with self._session.window(self.name):
+                with self._another():
                     steps = function(*args, **kwargs)
                     step = steps.asend(None)
                     try:
@@ -109,14 +112,14 @@ class Window(_core.Window):
 
             @functools.wraps(function)
             def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with self._session.window(self.name):
+                with self._another():
                     return (yield from function(*args, **kwargs))
 
         elif inspect.iscoroutinefunction(function):
 
             @functools.wraps(function)
             async def wrapper(*args: Any, **kwargs: Any) -> Any:
-                with self._session.window(self.name):
+                with self._another():
                     return await function(*args, **kwargs)
 
         else:
@@ -128,8 +131,54 @@ class Window(_core.Window):
 
         return cast("F", wrapper)
 
+    def _another(self) -> Window:
+        """Give a window of the same name, for what takes turns with others."""
+        return self._session.window(self.name)
+
     def __repr__(self) -> str:
         return f"<Window {self.name!r}>"
 
     def __reduce__(self) -> NoReturn:
         refuse_pickle(self)
+
+
+class SyncedWindow(Window):
+    """A window whose ends wait for an asynchronous device, from `session.window(name, sync=…)`.
+
+    `sync()` is called before either end's time stamp: what was queued before the window is not in
+    it, what was queued inside is. Where it raises at the begin, the window is not begun. Where it
+    raises at the end, the window ends at that moment; the error comes through unless the code in
+    the window has raised one, which is then the one that its caller must see.
+    """
+
+    __slots__ = ("_sync",)
+
+    def __new__(cls, session: Owner, name: str, sync: Sync) -> Self:
+        """Raise InvalidError where `sync` cannot be waited in."""
+        self = super().__new__(cls, session, name)
+        self._sync = check_sync(sync)
+        return self
+
+    _sync: Sync
+
+    def __enter__(self) -> Self:
+        wait(self._sync)
+        return super().__enter__()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        try:
+            wait(self._sync)
+        except Exception:
+            if error is None:
+                raise
+        finally:
+            super().__exit__(kind, error, trace)
+
+    def _another(self) -> Window:
+        return self._session.window(self.name, sync=self._sync)

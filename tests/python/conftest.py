@@ -26,7 +26,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # What the caller measures with is none of the tests' business.
-for name in [n for n in os.environ if n.startswith("WATTRING_")]:
+for name in [n for n in os.environ if n.startswith(("WATTRING_", "CUDA_"))]:
     del os.environ[name]
 # Nor are the GPUs of the machine that they run on.
 os.environ["WATTRING_NVML_LIBRARY"] = "libnvidia-ml-of-nobody.so.1"

@@ -77,10 +77,11 @@ def within(finding: dict[str, Any], true_ns: float) -> bool:
 def test_what_the_sensors_do_is_found_and_kept(
     machine: FakeMachine, nvml: FakeNvml, tmp_path: Path
 ) -> None:
-    """Of two GPUs of different kinds, the second alone; `doctor` knows of both."""
+    """Of two GPUs of different kinds, the one that CUDA sees; `doctor` knows of both."""
     nvml.configure("const:70,steps", sensor="hopper;volta", arch="9;5")
     calibrating = Calibrating(machine, nvml, tmp_path)
-    done = calibrating.loaded("Steps", "--gpu", "1")
+    calibrating.env["CUDA_VISIBLE_DEVICES"] = f"{UUID}1"
+    done = calibrating.loaded("Steps")
     assert (done.returncode, done.stderr) == (0, "")
     lines = done.stdout.splitlines()
     assert lines[0] == f"gpu-1: NVIDIA Fake H100, {UUID}1, driver 550.54.15"
@@ -176,6 +177,9 @@ def test_what_cannot_begin(calibrating: Calibrating, nvml: FakeNvml, tmp_path: P
     own = ("--load", "fakes.gpu_load:Steps")
     assert "no GPU 3 can be read - there is: 0" in refused("--gpu", "3", *own)
     assert "too short" in refused("--seconds", "3", *own)
+    calibrating.env["CUDA_VISIBLE_DEVICES"] = ""
+    assert "CUDA_VISIBLE_DEVICES='' leaves no GPU" in refused(*own)
+    del calibrating.env["CUDA_VISIBLE_DEVICES"]
     assert "no load 'jax'" in refused("--load", "jax")
     line = refused("--output", "/proc/wattring/sensors", *own)  # where not even root makes files
     assert "/proc/wattring/sensors: " in line

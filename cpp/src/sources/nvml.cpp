@@ -13,7 +13,8 @@ namespace {
 
 // A call takes a lock of the driver's that the measured program's own calls need as well, and tells
 // nothing new faster than the counter moves.
-constexpr std::int64_t least_poll_ns = 20'000'000;
+// Polls at a divisor of the refresh would see each update from the same side.
+constexpr std::int64_t least_poll_ns = 19'000'000;
 
 class Nvml final : public Source {
  public:
@@ -23,18 +24,25 @@ class Nvml final : public Source {
       throw library_.failure("nvmlDeviceGetCount", nvml::gpu_not_found);
     }
     std::vector<Error> refused;
+    unsigned invisible = 0;
     for (unsigned index = 0; index < count; ++index) {
       const std::string name = "gpu-" + std::to_string(index);
       try {
-        if (!opening.is_taken(name)) {
-          gpus_.emplace_back(library_, library_.device(index), name, channels_);
+        if (opening.is_taken(name)) {
+          continue;
+        }
+        const nvml::Device device = library_.device(index);
+        if (const auto remark = opening.note_if_visible(name, library_.uuid(device))) {
+          gpus_.emplace_back(library_, device, name, *remark, channels_);
+        } else {
+          ++invisible;
         }
       } catch (const Error& error) {
         opening.skip(name, name_of(error.code()), error.what(), error.remedy());
         refused.push_back(error);
       }
     }
-    if (refused.size() == count) {
+    if (!refused.empty() && refused.size() + invisible == count) {
       // What permission would open is worth more than what nothing does.
       const auto denied = std::find_if(refused.begin(), refused.end(), [](const Error& error) {
         return error.code() == Errc::denied;

@@ -7,17 +7,18 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from wattring import __version__
+from wattring import __version__, _core
 from wattring.calibration import file
 from wattring.calibration.plan import Plan
 from wattring.cli import common, output
 from wattring.durations import parse_duration_ns
-from wattring.errors import WattringError
+from wattring.errors import AbsentError, WattringError
 from wattring.figures import counted
 from wattring.gpus import from_channels, selected
 from wattring.loads import choose
 from wattring.provenance import machine
 from wattring.session import Session
+from wattring.visible import seen
 
 if TYPE_CHECKING:
     import argparse
@@ -58,7 +59,7 @@ def add_parser(verbs: Any) -> None:
         nargs="+",
         action="extend",
         metavar="N",
-        help="the driver's numbers of the GPUs (default: all)",
+        help="the driver's numbers of the GPUs (default: all that CUDA_VISIBLE_DEVICES leaves)",
     )
     parser.add_argument(
         "--load",
@@ -85,7 +86,8 @@ def run(options: argparse.Namespace) -> int:
     seconds = Plan(parse_duration_ns(options.seconds) * 1e-9).seconds
     path = options.output or file.default_path()
     session = Session(sources="nvml")
-    gpus = selected(from_channels(session.channels["nvml"]), options.gpu)
+    there = from_channels(session.channels["nvml"])
+    gpus = visible_of(there) if options.gpu is None else selected(there, options.gpu)
     make_load = choose(options.load)
     if not options.dry_run:
         # Before anything is measured: what has no place to go must not cost minutes.
@@ -103,6 +105,25 @@ def run(options: argparse.Namespace) -> int:
     if status == INTERRUPTED:
         output.complain("interrupted; nothing is written")
     return status or (0 if told else NOTHING_FOUND)
+
+
+def visible_of(found: list[Gpu]) -> list[Gpu]:
+    """Keep the GPUs that a load can reach: others are somebody else's.
+
+    Raises:
+        AbsentError: CUDA_VISIBLE_DEVICES leaves none.
+
+    """
+    with seen(_core.Environment.from_variables(), ["auto"]) as (visible, unclear):
+        if visible is None:
+            for told in unclear:
+                output.complain(f"{told.reason} - {told.remedy}")
+            return found
+    said, uuids = visible
+    kept = [gpu for gpu in found if gpu.uuid in uuids]
+    if not kept:
+        raise AbsentError(f"{said} leaves no GPU", "unset it, or name GPUs with --gpu")
+    return kept
 
 
 def measure(

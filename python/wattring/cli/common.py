@@ -10,9 +10,13 @@ from wattring import _core
 from wattring.measurement import format_joules
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wattring._core import Skipped
     from wattring.session import Session
 
 FAILED = 125  # exit status: wattring itself, as in env(1) and timeout(1)
+VISIBILITY = ("hidden", "ambiguous", "unresolved")  # codes of what a program sees of the GPUs
 
 
 def add_parser(verbs: Any, name: str, summary: str, examples: str) -> argparse.ArgumentParser:
@@ -44,7 +48,8 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
         "--sources",
         default="auto",
         metavar="NAMES",
-        help="sources separated by commas (default: auto, every real one that can be read)",
+        help="sources separated by commas; auto: every real one that can be read, and of the GPUs "
+        "those that CUDA_VISIBLE_DEVICES names; all: the same and every GPU (default: auto)",
     )
 
 
@@ -108,8 +113,20 @@ def sampling_lines(stats: dict[str, dict[str, Any]], session: Session) -> list[s
     for channel, refresh in session.refresh().items():
         if refresh.stale_times:
             lines.append(f"{channel}: {refresh.reason}")
-    left_out = [s for s in session.skipped if s.code != "redundant"]
+    left_out = [s for s in session.skipped if s.code not in ("redundant", *VISIBILITY)]
     if left_out:
         described = "; ".join(f"{f'{s.source} {s.channel}'.strip()} ({s.code})" for s in left_out)
         lines.append(f"not used: {described}; `wattring doctor` says why")
-    return lines
+    return [*lines, *visibility_lines(session.skipped)]
+
+
+def visibility_lines(skipped: list[Skipped]) -> Iterator[str]:
+    """Say which GPUs the program cannot see, or that it could not be told."""
+    hidden: dict[str, list[str]] = {}
+    for s in skipped:
+        if s.code == "hidden":
+            hidden.setdefault(s.reason, []).append(s.channel or s.source)
+        elif s.code in VISIBILITY:
+            yield f"{s.source}: {s.reason} - {s.remedy}"
+    for reason, names in hidden.items():
+        yield f"not used: {', '.join(names)} ({reason}); --sources all measures every GPU"

@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     """Examine, print, and return 0 if a real sensor can be read."""
     found = [source for source in sources() if source.automatic]
     readable = [source for source in found if source.status == "readable"]
-    sampling, refresh = measure("auto" if readable else "simulated")
+    sampling, refresh = measure("all" if readable else "simulated")
     gpus = [g for s in readable if s.name == "nvml" for g in from_channels(s.channels)]
     document = {
         "machine": machine(),

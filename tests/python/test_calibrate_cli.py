@@ -131,6 +131,8 @@ def test_25_of_100_ms_and_a_mean_over_a_second(calibrating: Calibrating) -> None
 
 
 def test_ctrl_c_reports_and_writes_nothing(calibrating: Calibrating) -> None:
+    """With a driver that answers slowly, so that polls every 2 ms are impossible."""
+    calibrating.env["FAKE_NVML_DELAY_NS"] = str(3 * MS)
     done = calibrating.loaded("Interrupted", "--json")
     assert done.returncode == 130
     assert done.stderr == "wattring: interrupted; nothing is written\n"

@@ -14,7 +14,7 @@ from wattring.calibration.analysis import SensorFindings, analyse, polls_of
 from wattring.calibration.plan import REST_S, SETTLE_S, TAIL_S, Plan
 from wattring.calibration.switching import Switching
 from wattring.calibration.updates import refresh
-from wattring.errors import UnsupportedError, WattringError
+from wattring.errors import InvalidError, UnsupportedError, WattringError
 from wattring.session import Session
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from wattring.gpus import Gpu
     from wattring.loads import Load
 
-PERIOD_NS = 2_000_000
+# Between polls; where a driver needs longer to answer for all its GPUs, the first that will do.
+PERIODS_NS = (2_000_000, 4_000_000, 8_000_000, 16_000_000, 32_000_000)
 USUAL_REFRESH_S = 0.1  # of most GPUs, where neither channel nor samples say it
 # Power is compared in the last part of a hold, where a mean over one second has come to rest.
 SETTLED = 0.25
@@ -94,19 +95,27 @@ def calibrate(
 
     """
     plan = Plan(seconds)
-    rows = int(2 * (seconds + 10) * 1e9 / PERIOD_NS)
     load = make_load()
     try:
         progress(f"{gpu.name}: preparing the load {load.name}")
         with _failures_told(load):
             load.start(gpu)
-        session = Session(PERIOD_NS * 1e-9, "nvml", rows=rows, gpu_budget=1.0)
+        session = _densest(int(2 * (seconds + 10) * 1e9 / PERIODS_NS[0]))
         measuring = _Measuring(gpu, load, session)
         with session:
             interrupted = measuring.follow(plan, progress)
         return measuring.result(interrupted)
     finally:
         load.close()
+
+
+def _densest(rows: int) -> Session:
+    """Open a session that polls as often as the driver allows."""
+    for period_ns in PERIODS_NS[:-1]:
+        # A period shorter than one read is refused.
+        with contextlib.suppress(InvalidError):
+            return Session(period_ns * 1e-9, "nvml", rows=rows, gpu_budget=1.0)
+    return Session(PERIODS_NS[-1] * 1e-9, "nvml", rows=rows, gpu_budget=1.0)
 
 
 class _Measuring:

@@ -40,8 +40,9 @@ Each GPU is switched between rest and full load, in steps and in square waves of
 while its sensors are read as often as they allow. Nothing else may use it meanwhile. What is found
 goes to FILE, where later sessions find it; lines of other GPUs stay.
 
-exit status: 0 if something was found of each GPU, 1 if of none; 125 if a GPU could not be measured
-(busy, no load, no sensor); 130 after Ctrl-C, which prints what there is and writes nothing.
+exit status: 0 if anything was found, 1 if nothing; 125 if a GPU could not be measured (busy, no
+load, no sensor), and what others gave is kept; 130 after Ctrl-C, which prints what there is and
+writes nothing.
 """
 
 NOTHING_FOUND = 1

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fakes.perf import FakePerf
 
 WATTRING = [sys.executable, "-m", "wattring"]
-VERBS = ("list", "stat", "doctor", "demo")
+VERBS = ("list", "stat", "doctor", "calibrate", "demo")
 
 
 def run(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:

@@ -86,8 +86,11 @@ PYTHON_FLOORS = [
         "trace_arrow",
         "trace_file",
         "trace",
+        "gpus",
+        "loads",
     ],
     ["session", "measuring", "recording"],
+    ["calibration"],
     ["cli"],
 ]
 

@@ -1,4 +1,4 @@
-"""The command line: `wattring list`, `stat`, `doctor`, `demo`.
+"""The command line: `wattring list`, `stat`, `doctor`, `calibrate`, `demo`.
 
 One verb is one module with `add_parser()` and `run()`; errors become one line and an exit status
 here, and nowhere else.
@@ -14,7 +14,7 @@ from wattring.cli import common, output
 from wattring.errors import WattringError
 
 INTERRUPTED = 130
-VERBS = ("list", "stat", "doctor", "demo")
+VERBS = ("list", "stat", "doctor", "calibrate", "demo")
 
 
 def parser() -> argparse.ArgumentParser:

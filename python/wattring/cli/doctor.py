@@ -8,8 +8,11 @@ import textwrap
 import time
 from typing import TYPE_CHECKING, Any
 
+from wattring.calibration import file
 from wattring.cli import common, output
 from wattring.discovery import sources
+from wattring.errors import WattringError
+from wattring.gpus import from_channels
 from wattring.provenance import cpuinfo, machine
 from wattring.session import Session
 
@@ -17,7 +20,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+    from wattring.calibration.file import Entry
     from wattring.discovery import SourceInfo
+    from wattring.gpus import Gpu
     from wattring.refresh import Refresh
 
 EXAMPLES = """examples:
@@ -85,6 +90,7 @@ def run(options: argparse.Namespace) -> int:
     found = [source for source in sources() if source.automatic]
     readable = [source for source in found if source.status == "readable"]
     sampling, refresh = measure("all" if readable else "simulated")
+    gpus = [g for s in readable if s.name == "nvml" for g in from_channels(s.channels)]
     document = {
         "machine": machine(),
         # Said by the processor: a hypervisor runs below this kernel.
@@ -99,6 +105,7 @@ def run(options: argparse.Namespace) -> int:
             }
             for s in found
         ],
+        "calibration": calibration(gpus),
         "sampling": sampling,
         "refresh": {
             source: {channel: found.to_dict() for channel, found in of_source.items()}
@@ -118,6 +125,40 @@ def fix(source: SourceInfo) -> str:
     if source.status == "absent" and source.name in MODULES:
         return MODULES[source.name]
     return source.remedy
+
+
+def calibration(gpus: list[Gpu]) -> dict[str, str]:
+    """Say of each GPU what the file of calibrations has of its sensors."""
+    if not gpus:
+        return {}
+    try:
+        entries = file.read(file.default_path())
+    except WattringError as error:
+        return dict.fromkeys([gpu.name for gpu in gpus], str(error))
+    return {
+        gpu.name: calibration_of(gpu, [e for e in entries if e.uuid == gpu.uuid]) for gpu in gpus
+    }
+
+
+def calibration_of(gpu: Gpu, entries: list[Entry]) -> str:
+    """Describe one GPU's calibration, or say how to get one."""
+    how = f"`wattring calibrate --gpu {gpu.index}`"
+    if not entries:
+        return f"not calibrated; {how} measures how its sensors behave"
+    drivers = {entry.driver for entry in entries}
+    if drivers != {gpu.driver}:
+        under = ", ".join(sorted(drivers))
+        return f"calibrated under driver {under}, and this is {gpu.driver}; repeat {how}"
+    return "calibrated: " + "; ".join(
+        f"{e.sensor} every {milliseconds(e.refresh_ns)}"
+        + (f", the mean of {milliseconds(e.averaging_ns)}" if e.averaging_ns else "")
+        for e in entries
+    )
+
+
+def milliseconds(ns: int) -> str:
+    """Format a time that may be unknown."""
+    return f"{ns / 1e6:.4g} ms" if ns else "unknown time"
 
 
 def measure(name: str) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Refresh]]]:
@@ -153,6 +194,8 @@ def as_lines(document: dict[str, Any], refresh: dict[str, dict[str, Refresh]]) -
             yield textwrap.indent(source["fix"], "  fix: " if one_line else "  ")
     if any(source["status"] == "denied" for source in document["sources"]):
         yield f"\n{WHY_ROOT}"
+    for gpu, said in document["calibration"].items():
+        yield f"\nsensors of {gpu}: {said}"
     yield "\nsampling at 1 kHz, or as often as the source allows:"
     for name, s in document["sampling"].items():
         label = " (SIMULATED: no sensor can be read)" if name == "simulated" else ""

@@ -14,22 +14,16 @@ namespace wattring {
 
 // When the sensors of a source are about to publish, by when they did before: a reading at another
 // time tells nothing new. What is not known yet, or no more (a counter of an idle device shows no
-// update), may be about to at any time. One thread.
-//
-// The counters decide, or, where there is none, the powers that stand in for them.
+// update), may be about to at any time. The slow counters decide; what else there is, is read with
+// them. One thread.
 class Edges {
  public:
   // Readings come `period_ns` apart.
   Edges(std::span<const Channel> channels, std::int64_t period_ns)
       : period_ns_(static_cast<double>(period_ns)) {
-    for (const Kind kind : {Kind::counter, Kind::gauge}) {
-      for (std::size_t i = 0; i < channels.size() && (edges_.empty() || kind == Kind::counter);
-           ++i) {
-        const bool counts = channels[i].kind == kind && channels[i].refresh_ns > 0;
-        if (counts && (kind == Kind::counter || channels[i].unit == "W")) {
-          edges_.push_back(
-              {.channel = i, .refresh_ns = static_cast<double>(channels[i].refresh_ns)});
-        }
+    for (std::size_t i = 0; i < channels.size(); ++i) {
+      if (channels[i].kind == Kind::counter && channels[i].is_slow()) {
+        edges_.push_back({.channel = i, .refresh_ns = static_cast<double>(channels[i].refresh_ns)});
       }
     }
   }

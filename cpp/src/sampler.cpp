@@ -7,18 +7,14 @@
 #include <csignal>
 
 #include <algorithm>
-#include <cstdlib>
-#include <new>
 
 #include "error.hpp"
 #include "estimate.hpp"
-#include "refresh.hpp"
 
 namespace wattring {
 namespace {
 
 constexpr std::int64_t longest_settle_ns = 250'000'000;
-
 std::int64_t thread_cpu_ns(clockid_t clock) noexcept {
   timespec t;
   return clock_gettime(clock, &t) == 0 ? t.tv_sec * ns_per_s + t.tv_nsec : 0;
@@ -29,7 +25,6 @@ std::int64_t thread_cpu_ns(clockid_t clock) noexcept {
 Sampler::Sampler(std::string name, std::unique_ptr<Source> source, const SamplerOptions& options)
     : name_(std::move(name)),
       source_(std::move(source)),
-      published_(source_->channels().begin(), source_->channels().end()),
       options_(options),
       ring_(row::first_reading + source_->channels().size(), options.rows),
       sweep_(source_->channels().size()),
@@ -37,12 +32,7 @@ Sampler::Sampler(std::string name, std::unique_ptr<Source> source, const Sampler
       row_(row::first_reading + source_->channels().size()) {
   options_.period_ns = options_.period_of(*source_);
   if (source_->least_period_ns() > 0 && options_.budget < 1) {
-    std::int64_t slowest_ns = 0;
-    for (const Channel& channel : source_->channels()) {
-      slowest_ns = std::max(slowest_ns, channel.refresh_ns);
-    }
-    budget_.emplace(options_.budget, options_.period_ns, slowest_ns);
-    edges_.emplace(published_, options_.period_ns);
+    pacing_.emplace(source_->channels(), options_.budget, options_.period_ns);
   }
   for (const Channel& channel : source_->channels()) {
     counters_.emplace_back(channel);
@@ -131,14 +121,7 @@ void Sampler::prepare_thread() noexcept {
 }
 
 void Sampler::loop() noexcept {
-  // So many refreshes are enough to tell their pace, also of a load that leaves some out.
-  constexpr std::int64_t refreshes = 40;
   const std::int64_t period_ns = options_.period_ns;
-  for (const Channel& channel : published_) {
-    if (edges_ && channel.kind == Kind::counter && channel.is_slow()) {
-      correct_at_ns_ = std::max(correct_at_ns_, now_ns() + refreshes * channel.refresh_ns);
-    }
-  }
   std::int64_t deadline_ns = now_ns() + period_ns;
   // Deadlines that lie in the past are counted and left out; the row behind them says so.
   const auto skip_until = [&](std::int64_t t_ns) -> std::uint64_t {
@@ -163,9 +146,6 @@ void Sampler::loop() noexcept {
     lateness_.add(t_begin_ - deadline_ns);
     deadline_ns += period_ns;
     status |= skip_until(t_begin_);
-    if (correct_at_ns_ != 0 && t_begin_ >= correct_at_ns_) {
-      correct_refreshes();
-    }
     if (!may_read()) {
       t_end_ = t_begin_;
       continue;
@@ -234,39 +214,15 @@ void Sampler::settle(bool at_end) noexcept {
   }
 }
 
-void Sampler::correct_refreshes() noexcept {
-  correct_at_ns_ = 0;
-  observed_ = published_;
-  bool differs = false;
-  try {
-    const std::vector<ObservedRefresh> found = observe_refresh(ring_, published_);
-    for (std::size_t i = 0; i < found.size(); ++i) {
-      Channel& channel = observed_[i];
-      // A power that stays the same shows the load's pace, not the sensor's: counters only.
-      if (channel.kind == Kind::counter && channel.is_slow() && found[i].period_ns > 0 &&
-          std::abs(found[i].period_ns - channel.refresh_ns) > channel.refresh_ns / 10) {
-        channel.refresh_ns = found[i].period_ns;
-        differs = true;
-      }
-    }
-  } catch (const std::bad_alloc&) {
-    return;
-  }
-  if (differs) {
-    channels_.store(&observed_, std::memory_order_release);
-    edges_.emplace(observed_, options_.period_ns);
-  }
-}
-
 bool Sampler::may_read() noexcept {
-  if (!budget_) {
+  if (!pacing_) {
     return true;
   }
   const bool urgent =
       waiting_.load(std::memory_order_relaxed) > 0 || (follower_ != nullptr && follower_->waits());
-  const bool allowed = edges_->due(t_begin_) && budget_->allows(t_begin_, urgent);
-  spared_.add(allowed ? 0 : 1);
-  return allowed;
+  const bool may = pacing_->may_read(t_begin_, urgent, ring_);
+  spared_.add(may ? 0 : 1);
+  return may;
 }
 
 bool Sampler::take() noexcept {
@@ -279,9 +235,6 @@ bool Sampler::sweep(std::uint64_t status) noexcept {
   const ReadStatus outcome = source_->read(sweep_);
   t_end_ = now_ns();
   read_time_.add(t_end_ - t_begin_);
-  if (budget_) {
-    budget_->spend(t_begin_, t_end_);
-  }
   return push(outcome, status);
 }
 
@@ -299,8 +252,8 @@ bool Sampler::push(ReadStatus outcome, std::uint64_t status) noexcept {
   row_[row::t_begin_word] = static_cast<std::uint64_t>(t_begin_);
   row_[row::t_end_word] = static_cast<std::uint64_t>(t_end_);
   row_[row::status_word] = status;
-  if (edges_) {
-    edges_->see(std::span(row_).subspan(row::first_reading), t_begin_, t_end_);
+  if (pacing_) {
+    pacing_->see(std::span(row_).subspan(row::first_reading), t_begin_, t_end_);
   }
   ring_.push(row_);
   if ((status & row::channel_marks) != 0) {

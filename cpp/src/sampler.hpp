@@ -9,12 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "budget.hpp"
 #include "clock.hpp"
 #include "counter.hpp"
-#include "edges.hpp"
 #include "histogram.hpp"
 #include "integrator.hpp"
+#include "pacing.hpp"
 #include "ring.hpp"
 #include "row.hpp"
 #include "row_counts.hpp"
@@ -101,7 +100,7 @@ class Sampler {
   const Source& source() const noexcept { return *source_; }
   // The source's, with what a slow counter's refresh turns out to be in the place of what it says.
   std::span<const Channel> channels() const noexcept {
-    return *channels_.load(std::memory_order_acquire);
+    return pacing_ ? pacing_->channels() : source_->channels();
   }
   const Ring& ring() const noexcept { return ring_; }
   // The one asked for, or the least that the source allows.
@@ -123,9 +122,7 @@ class Sampler {
   // Polls quickly until every counter has moved since the first of these rows (at the end, as often
   // as an estimate needs), and every integral has come as far.
   void settle(bool at_end) noexcept;
-  // Looks at the rows so far, once they should tell how often the slow counters publish.
-  void correct_refreshes() noexcept;
-  // Whether a row at t_begin_ may tell something new, and the budget allows it.
+  // Whether to take a row at t_begin_, of a source that is read with restraint.
   bool may_read() noexcept;
   // One row, now; false when the device is gone.
   bool take() noexcept;
@@ -137,14 +134,9 @@ class Sampler {
 
   std::string name_;
   std::unique_ptr<Source> source_;
-  std::vector<Channel> published_;
-  std::vector<Channel> observed_;  // written once, before channels_ points to it
-  std::atomic<const std::vector<Channel>*> channels_{&published_};
   SamplerOptions options_;
   RowFollower* follower_ = nullptr;
-  std::optional<Budget> budget_;
-  std::optional<Edges> edges_;
-  std::int64_t correct_at_ns_ = 0;  // 0: no more, or never
+  std::optional<Pacing> pacing_;  // of a source that holds up the measured program
   mutable std::atomic<int> waiting_{0};
   Ring ring_;
   Sweep sweep_;

@@ -14,16 +14,22 @@ namespace wattring {
 
 // When the sensors of a source are about to publish, by when they did before: a reading at another
 // time tells nothing new. What is not known yet, or no more (a counter of an idle device shows no
-// update), may be about to at any time. The slow counters decide; what else there is, is read with
-// them. One thread.
+// update), may be about to at any time. One thread.
+//
+// The counters decide, or, of a device without, the powers that stand in for them.
 class Edges {
  public:
   // Readings come `period_ns` apart.
   Edges(std::span<const Channel> channels, std::int64_t period_ns)
       : period_ns_(static_cast<double>(period_ns)) {
     for (std::size_t i = 0; i < channels.size(); ++i) {
-      if (channels[i].kind == Kind::counter && channels[i].is_slow()) {
-        edges_.push_back({.channel = i, .refresh_ns = static_cast<double>(channels[i].refresh_ns)});
+      const Channel& channel = channels[i];
+      const bool stands_in = channel.kind == Kind::gauge && channel.unit == "W" &&
+                             std::none_of(channels.begin(), channels.end(), [&](const Channel& c) {
+                               return c.kind == Kind::counter && c.device == channel.device;
+                             });
+      if (channel.refresh_ns > 0 && (channel.kind == Kind::counter || stands_in)) {
+        edges_.push_back({.channel = i, .refresh_ns = static_cast<double>(channel.refresh_ns)});
       }
     }
   }
@@ -35,7 +41,11 @@ class Edges {
       const std::uint64_t value = readings[edge.channel];
       const double width_ns = static_cast<double>(end_ns - read_ns_);
       if (read_ns_ != 0 && value != edge.value && width_ns <= edge.refresh_ns / 2) {
-        edge.t_ns = read_ns_ + (end_ns - read_ns_) / 2;
+        const std::int64_t t_ns = read_ns_ + (end_ns - read_ns_) / 2;
+        edge.is_quicker = edge.is_quicker ||
+                          static_cast<double>(t_ns - edge.t_ns) + edge.doubt_ns + width_ns / 2 <
+                              edge.refresh_ns / 2;
+        edge.t_ns = t_ns;
         edge.doubt_ns = width_ns / 2;
       }
       edge.value = value;
@@ -49,7 +59,7 @@ class Edges {
              const auto since_ns = static_cast<double>(t_ns - edge.t_ns);
              const double refreshes = std::round(since_ns / edge.refresh_ns);
              const double doubt_ns = edge.doubt_ns + refreshes * edge.refresh_ns / parts_off;
-             return edge.t_ns == 0 || doubt_ns > edge.refresh_ns / 4 ||
+             return edge.t_ns == 0 || edge.is_quicker || doubt_ns > edge.refresh_ns / 4 ||
                     std::abs(since_ns - refreshes * edge.refresh_ns) <= period_ns_ + doubt_ns;
            });
   }
@@ -65,6 +75,7 @@ class Edges {
     std::uint64_t value = 0;
     std::int64_t t_ns = 0;  // of the last one that was seen well; 0: none
     double doubt_ns = 0;
+    bool is_quicker = false;  // than is published: it may be about to at any time
   };
   double period_ns_;
   std::vector<Edge> edges_;

@@ -51,7 +51,9 @@ class Integrator {
       }
     } else if (const double still_ns = static_cast<double>(t_ns - updated_ns_);
                still_ns > 1.5 * refresh_ns_) {
-      const double added_ns = std::floor(still_ns / refresh_ns_) * refresh_ns_;
+      // Half a refresh late, however long ago the poll before was: where a time is told is then all
+      // that the row's date leaves open.
+      const double added_ns = std::floor(still_ns / refresh_ns_ - 0.5) * refresh_ns_;
       add(added_ns, power);
       updated_ns_ += static_cast<std::int64_t>(added_ns);
     }

@@ -15,12 +15,10 @@ namespace {
 constexpr std::int64_t refreshes_to_tell = 40;
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
-std::int64_t slowest_ns(std::span<const Channel> channels, bool counters_alone) {
+std::int64_t slowest_ns(std::span<const Channel> channels) {
   std::int64_t slowest = 0;
   for (const Channel& channel : channels) {
-    if (!counters_alone || (channel.kind == Kind::counter && channel.is_slow())) {
-      slowest = std::max(slowest, channel.refresh_ns);
-    }
+    slowest = std::max(slowest, channel.refresh_ns);
   }
   return slowest;
 }
@@ -39,8 +37,8 @@ std::int64_t refresh_of(const ObservedRefresh& found, std::int64_t period_ns) {
 Pacing::Pacing(std::span<const Channel> published, double share, std::int64_t period_ns)
     : published_(published.begin(), published.end()),
       period_ns_(period_ns),
-      slowest_ns_(slowest_ns(published, true)),
-      budget_(share, period_ns, slowest_ns(published, false)) {}
+      slowest_ns_(slowest_ns(published)),
+      budget_(share, period_ns, slowest_ns_) {}
 
 bool Pacing::may_read(std::int64_t now_ns, bool urgent, const Ring& ring) noexcept {
   if (correct_at_ns_ == 0) {

@@ -42,7 +42,7 @@ class Pacing {
   std::vector<Channel> observed_;  // written before channels_ points to it
   std::atomic<const std::vector<Channel>*> channels_{&published_};
   std::int64_t period_ns_;
-  std::int64_t slowest_ns_;  // refresh of a counter
+  std::int64_t slowest_ns_;  // refresh
   std::int64_t correct_at_ns_ = 0;
   Budget budget_;
   std::optional<Edges> edges_;

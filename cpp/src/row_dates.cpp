@@ -14,6 +14,7 @@ struct Seen {
   std::size_t row;
   std::int64_t earliest_ns;
   std::int64_t latest_ns;
+  std::int64_t width_ns() const noexcept { return latest_ns - earliest_ns; }
   std::int64_t middle_ns() const noexcept { return earliest_ns + (latest_ns - earliest_ns) / 2; }
 };
 
@@ -28,15 +29,19 @@ Seen see(const Rows& rows, const Channel& channel, Pair pair) {
 
 // Dates the updates of a slow sensor also by those around them: they come about a refresh apart,
 // and polls at another pace see each of them from other sides. Long before there are rows enough
-// for a clock.
-void date_by_neighbours(const Rows& rows, std::int64_t refresh_ns, const std::vector<Seen>& seen,
+// for a clock. Where a neighbour contradicts, the sensor has a pace of its own: those further away
+// would be wrong by more, and close ones as well.
+void date_by_neighbours(const Rows& rows, const Channel& channel, const std::vector<Seen>& seen,
                         std::vector<RowDate>& dates) {
   constexpr std::size_t most_neighbours = 8;  // on either side
+  constexpr std::size_t close = 2;
   // Of its refresh: as much may a sensor's pace differ from what is published (SC'24 finds 99 to
   // 104 ms of 100), or from update to update.
   constexpr std::int64_t parts_off = 100;
+  const std::int64_t refresh_ns = channel.refresh_ns;
   for (std::size_t i = 0; i < seen.size(); ++i) {
     Seen found = seen[i];
+    // Returns whether it contradicts.
     const auto look_at = [&](const Seen& other) {
       const std::int64_t apart_ns = other.middle_ns() - seen[i].middle_ns();
       const std::int64_t refreshes =
@@ -50,13 +55,18 @@ void date_by_neighbours(const Rows& rows, std::int64_t refresh_ns, const std::ve
         found.earliest_ns = earliest;
         found.latest_ns = latest;
       }
+      // Seen so well that it is certain how many refreshes lie between; and no integral, of which
+      // an update that changed nothing is told late (integrator.hpp).
+      const bool tells = (seen[i].width_ns() + other.width_ns()) / 2 + doubt_ns < refresh_ns / 2 &&
+                         channel.kind == Kind::counter;
+      return refreshes != 0 && earliest >= latest && tells;
     };
-    for (std::size_t d = 1; d <= most_neighbours; ++d) {
-      if (i >= d) {
-        look_at(seen[i - d]);
-      }
-      if (i + d < seen.size()) {
-        look_at(seen[i + d]);
+    bool contradicted = false;
+    for (std::size_t d = 1; d <= most_neighbours && !contradicted; ++d) {
+      contradicted =
+          (i >= d && look_at(seen[i - d])) || (i + d < seen.size() && look_at(seen[i + d]));
+      if (contradicted && d <= close) {
+        found = seen[i];
       }
     }
     dates[found.row] = {rows.t_begin(found.row) - found.middle_ns(), false};
@@ -135,7 +145,7 @@ std::vector<RowDate> date_rows(const Rows& rows, std::size_t index, const Channe
       seen.push_back(update);
     }
   });
-  date_by_neighbours(rows, channel.refresh_ns, seen, dates);
+  date_by_neighbours(rows, channel, seen, dates);
   dates[0] = {(rows.t_begin(0) - rows.t_end(0)) / 2, false};
   if (known != nullptr && known->look(rows, index, channel, quantum)) {
     date_by_clock(rows, index, date_updates(rows, index, quantum, *known->clock), dates);

@@ -9,7 +9,8 @@
 //                         (fake_power.h), or an energy that fake_nvml_set() says, or the power that
 //                         fake_nvml_power() says
 //   FAKE_NVML_FAIL        "nvmlInit_v2=9,nvmlDeviceGetUUID@1=4,*@0=15": what a function returns;
-//                         behind the @, for one GPU alone; *: every function of a GPU
+//                         behind the @, for one GPU alone; *: every function of a GPU;
+//                         "nvmlDeviceGetFieldValues:186@1=3": the code of one field
 //   FAKE_NVML_DELAY_NS    time that each call about a GPU takes (0)
 //   FAKE_NVML_DRIVER      the driver's version (550.54.15)
 //   FAKE_NVML_MIG         "1:2": GPU 1 is in MIG mode and has two slices, with a hole between

@@ -67,9 +67,12 @@ static void answer_power(int gpu, int kind, nvmlFieldValue_t* field) {
 }
 
 static void answer(int gpu, nvmlFieldValue_t* field) {
+  char name[48];
+  snprintf(name, sizeof name, "nvmlDeviceGetFieldValues:%u", field->fieldId);
+  const nvmlReturn_t failure = failure_of(name, gpu);
   field->timestamp = time_ns(CLOCK_REALTIME) / 1000;
-  field->nvmlReturn = not_supported;
-  if (field->scopeId >= number_of_scopes) {
+  field->nvmlReturn = failure != success ? failure : not_supported;
+  if (failure != success || field->scopeId >= number_of_scopes) {
     return;
   }
   switch (field->fieldId) {

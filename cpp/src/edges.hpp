@@ -16,20 +16,23 @@ namespace wattring {
 // time tells nothing new. What is not known yet, or no more (a counter of an idle device shows no
 // update), may be about to at any time. One thread.
 //
-// The counters decide, or, where there is none, the powers that stand in for them.
+// Of each device its counters decide, or, where it has none, the powers that stand in for them.
 class Edges {
  public:
   // Readings come `period_ns` apart.
   Edges(std::span<const Channel> channels, std::int64_t period_ns)
       : period_ns_(static_cast<double>(period_ns)) {
-    for (const Kind kind : {Kind::counter, Kind::gauge}) {
-      for (std::size_t i = 0; i < channels.size() && (edges_.empty() || kind == Kind::counter);
-           ++i) {
-        const bool counts = channels[i].kind == kind && channels[i].refresh_ns > 0;
-        if (counts && (kind == Kind::counter || channels[i].unit == "W")) {
-          edges_.push_back(
-              {.channel = i, .refresh_ns = static_cast<double>(channels[i].refresh_ns)});
-        }
+    const auto publishes = [](const Channel& channel) {
+      return channel.refresh_ns > 0 && (channel.kind == Kind::counter ||
+                                        (channel.kind == Kind::gauge && channel.unit == "W"));
+    };
+    for (std::size_t i = 0; i < channels.size(); ++i) {
+      const bool has_counter =
+          std::any_of(channels.begin(), channels.end(), [&](const Channel& other) {
+            return other.kind == Kind::counter && other.device == channels[i].device;
+          });
+      if (publishes(channels[i]) && (channels[i].kind == Kind::counter || !has_counter)) {
+        edges_.push_back({.channel = i, .refresh_ns = static_cast<double>(channels[i].refresh_ns)});
       }
     }
   }

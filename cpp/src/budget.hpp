@@ -30,13 +30,21 @@ class Budget {
     const double apart_ns = cheap ? 0 : urgent ? close_ns_ : cost_ns_ / (evenly * share_);
     // A grid's deadlines come late now and then, and must not be left out for that.
     return static_cast<double>(now_ns - read_ns_) >= apart_ns - period_ns_ / 2 &&
-           credit_ns_ >= cost_ns_;
+           credit_ns_ >= std::min(cost_ns_, share_ * most_ns);
   }
 
-  // A reading was made, from one time to another.
+  // A reading was made, from one time to another. A stalled one counts as much as may be spent at
+  // first: in full, it would stop all reading for minutes.
   void spend(std::int64_t begin_ns, std::int64_t end_ns) noexcept {
-    const auto cost_ns = static_cast<double>(end_ns - begin_ns);
-    cost_ns_ += (cost_ns - cost_ns_) / (read_ns_ == 0 ? 1 : 8);
+    const auto took_ns = static_cast<double>(end_ns - begin_ns);
+    const double cost_ns = std::min(took_ns, std::max(share_ * first_ns, unusual * cost_ns_));
+    if (read_ns_ == 0) {
+      cost_ns_ = cost_ns;
+    } else if (cost_ns < cost_ns_) {
+      cost_ns_ += (cost_ns - cost_ns_) / 2;
+    } else {
+      cost_ns_ += (std::min(cost_ns, unusual * cost_ns_) - cost_ns_) / 8;
+    }
     credit_ns_ -= cost_ns;
     read_ns_ = begin_ns;
   }
@@ -47,6 +55,8 @@ class Budget {
   static constexpr double most_ns = 20e9;
   // Of the share, what is spent while nobody waits.
   static constexpr double evenly = 0.1;
+  // So many times a usual reading is a stall.
+  static constexpr double unusual = 8;
   // Of a refresh: polls that far apart see updates from different sides.
   static constexpr double close_parts = 0.43;
 

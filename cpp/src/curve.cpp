@@ -212,7 +212,9 @@ double Curve::along(const Knot& from, const Knot& to, std::int64_t t_ns) const n
 // looked (a stalled sampler, a long period) is unknown.
 std::optional<Knot> Curve::last_still(std::size_t a, std::size_t b) const noexcept {
   const std::int64_t refresh_ns = channel_.refresh_ns;
-  if (refresh_ns == 0 || dates_[a].is_by_clock() || dates_[b].is_by_clock()) {
+  // An integral of a power that stays as it is goes on in steps of its own making.
+  if (channel_.kind != Kind::counter || refresh_ns == 0 || dates_[a].is_by_clock() ||
+      dates_[b].is_by_clock()) {
     return std::nullopt;
   }
   const std::size_t prior = last_good_before(b);

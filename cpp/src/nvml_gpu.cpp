@@ -156,8 +156,10 @@ void Gpu::add_counter(Quantity quantity, const std::string& name, const std::str
   Channel channel = describe(name, sensors_.counter);
   channel.parent = parent;
   channel.scale = joules_per_mj;
-  channel.note =
-      "the whole GPU's; a new value every 20 to 100 ms; how right it is differs from card to card";
+  channel.note = quantity.asked.scope == memory   ? "the GPU's memory"
+                 : quantity.asked.scope == module ? "the whole module: GPU, CPU and what is around"
+                                                  : "the whole GPU's";
+  channel.note += "; a new value every 20 to 100 ms; how right it is differs from card to card";
   quantity.channel = channels.size();
   channels.push_back(std::move(channel));
   quantities_.push_back(quantity);

@@ -81,7 +81,8 @@ def _disagreements(found: Found) -> dict[str, str]:
     """Say of a counter where the integral of the same device's power lies apart from it."""
     notes = {}
     for name, (_, channel, energy) in found.items():
-        if channel.kind != "integral" or channel.parent not in found:
+        # Of the memory, which the counter contains as well, the power is another one.
+        if channel.parent not in found or name != f"{channel.parent}-integral":
             continue
         _, of, counted = found[channel.parent]
         apart = energy.lower_j > counted.upper_j or energy.upper_j < counted.lower_j

@@ -45,6 +45,13 @@ void fake_nvml_fail(const char* failures) {
   release();
 }
 
+// Like FAKE_NVML_DELAY_NS, at once and in its place.
+void fake_nvml_delay(long long ns) {
+  acquire();
+  delay_ns = ns;
+  release();
+}
+
 // How often a function was called; one of several versions goes by the name of the newest.
 int fake_nvml_calls(const char* function) {
   acquire();

@@ -14,8 +14,8 @@ char failing[512];
 int users;
 int64_t realtime_less_monotonic_ns;
 int64_t busy_ns;
+int64_t delay_ns;
 
-static int64_t delay_ns;
 static pid_t owner;     // the process that the inits were in
 static int generation;  // handles live from the first init to the last shutdown
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

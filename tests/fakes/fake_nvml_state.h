@@ -36,7 +36,8 @@ extern char driver[80];
 extern char failing[512];  // like FAKE_NVML_FAIL
 extern int users;          // inits without a shutdown
 extern int64_t realtime_less_monotonic_ns;
-extern int64_t busy_ns;  // what calls about GPUs took
+extern int64_t busy_ns;   // what calls about GPUs took
+extern int64_t delay_ns;  // what each is to take at least
 
 void acquire(void);
 void release(void);

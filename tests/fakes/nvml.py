@@ -82,6 +82,10 @@ class FakeNvml:
         """Let functions fail from now on; an empty text: work again."""
         self._native.fake_nvml_fail(failures.encode())
 
+    def delay(self, ns: int) -> None:
+        """Let each call about a GPU take so long from now on."""
+        self._native.fake_nvml_delay(ctypes.c_longlong(ns))
+
     def calls(self, function: str) -> int:
         """How often a function was called, its newest version standing for all."""
         return int(self._native.fake_nvml_calls(function.encode()))

@@ -1,0 +1,59 @@
+"""Eight GPUs whose driver is slow: how long it is held up, and what is still known of them."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import wattring as wr
+from fakes.driving import wait_rows
+from fakes.power import true_j
+
+if TYPE_CHECKING:
+    from fakes.machine import FakeMachine
+    from fakes.nvml import FakeNvml
+
+LOADS = (
+    *(f"square:50:700:{period_s}" for period_s in (0.07, 0.23, 0.37, 0.83, 2.1, 6.3)),
+    "bursts:50:700:1.07:0.2",
+    "const:300",
+)
+
+
+def test_eight_gpus_keep_to_the_budget(machine: FakeMachine, nvml: FakeNvml) -> None:
+    """15 s at the defaults, calls of 0.2 ms, by the library's own watch; RAPL goes on beside."""
+    nvml.configure(",".join(LOADS), delay_ns=200_000)
+    with wr.Session(environment=nvml.environment(machine)) as session:
+        busy_ns, begin_ns, before = nvml.busy_ns, wr.now_ns(), session.stats
+        windows = []
+        for seconds in (1.0, 0.2, 5.0, 0.2, 1.0):
+            with session.window("work") as w:
+                time.sleep(seconds)
+            windows.append(w.measurement)
+            time.sleep(1.5)
+        busy_ns, seconds = nvml.busy_ns - busy_ns, (wr.now_ns() - begin_ns) * 1e-9
+        wait_rows(session, "rapl_msr")
+        after, elapsed_s = session.stats, (wr.now_ns() - begin_ns) * 1e-9
+        report = session.report().windows["work"]
+    assert session.sources == ["rapl_msr", "nvml"]
+    # A reading that has begun is made, however long the machine holds it up.
+    longest_s = after["nvml"]["read_ns"]["max"] * 1e-9
+    assert busy_ns * 1e-9 < 0.005 * seconds + 0.040 + longest_s
+    assert after["nvml"]["spared"] > 0
+    assert after["nvml"]["read_s"] - before["nvml"]["read_s"] >= busy_ns * 1e-9
+    for m in windows:
+        for gpu, load in enumerate(LOADS):
+            low, high = m.bounds_j[f"gpu-{gpu}"]
+            assert low <= true_j(load, m.t_begin_ns, m.t_end_ns) <= high, (load, m.seconds)
+    for gpu, load in enumerate(LOADS):
+        true = sum(true_j(load, m.t_begin_ns, m.t_end_ns) for m in windows)
+        low, high = report.bounds_j[f"gpu-{gpu}"]
+        assert low <= true <= high
+    # Read in the GPUs' thread, RAPL would have a row per 1.6 ms, at the best.
+    rows = after["rapl_msr"]["samples"] - before["rapl_msr"]["samples"]
+    missed = after["rapl_msr"]["missed"] - before["rapl_msr"]["missed"]
+    assert after["rapl_msr"]["period_ns"] == 1_000_000
+    assert after["rapl_msr"]["spared"] == 0
+    assert rows + missed > 950 * elapsed_s
+    assert rows > 100 * elapsed_s
+    assert after["rapl_msr"]["read_ns"]["p50"] < 200_000

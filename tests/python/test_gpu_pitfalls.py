@@ -186,8 +186,8 @@ FORKING = """
             os._exit(2)
         except pynvml.NVMLError_Uninitialized:
             pass
-        del session
         pynvml.nvmlInit()
+        del session  # ends what the parent initialised, not what the child did
         assert power() == 300_000
         with wr.Session(sources="nvml") as own:
             time.sleep(0.2)

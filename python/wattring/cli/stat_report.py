@@ -17,9 +17,7 @@ if TYPE_CHECKING:
     from wattring.session import Session
 
 
-# What the table of one run leaves of COLUMNS, and that of several.
-NOTE_COLUMNS = 45
-NOTE_COLUMNS_REPEATED = 32
+NOTE_COLUMNS = 38  # what a table leaves of COLUMNS; "SIMULATED: …" fits
 
 
 @dataclass(frozen=True)
@@ -117,8 +115,8 @@ class Report:
     def _repeated(self) -> list[str]:
         measured = [one.measurement for one in self.runs]
         roots = measured[0].roots
-        behind, below = place_notes(self._notes(), NOTE_COLUMNS_REPEATED)
-        parts, below = place_total(roots, below, NOTE_COLUMNS_REPEATED)
+        behind, below = place_notes(self._notes(), NOTE_COLUMNS)
+        parts, below = place_total(roots, below, NOTE_COLUMNS)
         lines = [
             (channel, [(m.energy_j[channel], m.seconds) for m in measured], behind.get(channel, ""))
             for channel in self._channels()

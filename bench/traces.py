@@ -37,7 +37,13 @@ def make(rows: int, channels: int) -> wr.Trace:
     table["t_begin_ns"] = np.arange(rows) * 1_000_000 + chance.integers(0, 30_000, rows)
     table["t_end_ns"] = table["t_begin_ns"] + 2000
     ticks = np.floor(energy_j(table["t_begin_ns"] // REFRESH_NS * REFRESH_NS) / UNIT_J)
-    facts = {"device": "", "note": "", "parent": "", "kind": "counter", "unit": "J"}
+    facts: dict[str, object] = {
+        "device": "",
+        "note": "",
+        "parent": "",
+        "kind": "counter",
+        "unit": "J",
+    }
     facts |= {
         "scale": UNIT_J,
         "averaging_ns": 0,

@@ -18,6 +18,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from gpus import gpus, simulations
 from lines import Line, json_lines
 from traces import traces
 from windows import python_window, window_cost, window_million
@@ -180,6 +181,7 @@ def main() -> int:
     rounds = 11 if options.quick else 51
     lines += window_cost(programs, rounds) + window_million(programs) + python_window(rounds)
     lines += traces(1_000_000 if options.quick else 10_000_000, 3)
+    lines += gpus(1 if options.quick else 5)
     lines += import_time(7 if options.quick else 21)
     for line in lines:
         verdict = "" if line.good is None else ("ok  " if line.good else "OVER")
@@ -187,6 +189,9 @@ def main() -> int:
             f"{verdict:<5}{line.name:<52}{line.figure:>10.3f} {line.unit:<9}"
             f"{line.limit:<24}{line.reference}"
         )
+    tables = simulations()
+    for name, table in tables.items():
+        print(f"\n{name}\n{table.rstrip()}")
     if options.json:
         document = {
             "lines": [asdict(line) for line in lines],
@@ -194,6 +199,7 @@ def main() -> int:
             "machine": platform.machine(),
             "python": platform.python_version(),
             "commit": commit(),
+            "simulations": tables,
         }
         options.json.write_text(json.dumps(document, indent=1))
     return 1 if any(line.good is False for line in lines) else 0

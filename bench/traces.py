@@ -37,8 +37,21 @@ def make(rows: int, channels: int) -> wr.Trace:
     table["t_begin_ns"] = np.arange(rows) * 1_000_000 + chance.integers(0, 30_000, rows)
     table["t_end_ns"] = table["t_begin_ns"] + 2000
     ticks = np.floor(energy_j(table["t_begin_ns"] // REFRESH_NS * REFRESH_NS) / UNIT_J)
-    facts = {"device": "", "note": "", "parent": "", "kind": "counter", "scale": UNIT_J}
-    facts |= {"modulus": 2**32, "quantum": 1, "refresh_ns": 976_000, "max_power_w": 1000.0}
+    facts: dict[str, object] = {
+        "device": "",
+        "note": "",
+        "parent": "",
+        "kind": "counter",
+        "unit": "J",
+    }
+    facts |= {
+        "scale": UNIT_J,
+        "averaging_ns": 0,
+        "modulus": 2**32,
+        "quantum": 1,
+        "refresh_ns": 976_000,
+        "max_power_w": 1000.0,
+    }
     for name in names:
         table[name] = ticks - ticks[0]
     source = {"driver": "", "channels": [{"name": name, **facts} for name in names]}

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 from wattring import arithmetic
 from wattring.documents import Document, bounds_out, dump, finite, parse
 from wattring.errors import InvalidError
-from wattring.figures import format_bounds, format_joules, format_watts, html_table
+from wattring.figures import (
+    format_bounds,
+    format_joules,
+    format_watts,
+    html_table,
+    place_notes,
+    wrapped,
+)
 from wattring.measurement import Measurement
 
 if TYPE_CHECKING:
@@ -123,12 +130,14 @@ class Baseline:
 
     def __str__(self) -> str:
         width = max([16, *(len(channel) for channel in self.spread_w)])
-        return "\n".join(
+        behind, below = place_notes(self.notes)
+        lines = [
             f"{channel:<{width}} {format_joules(watts):>10} W  "
             f"{format_bounds(self.bounds_w[channel]):<24} {self.seconds:>9.3f} s   "
-            f"± {format_joules(self.spread_w[channel])} W{_bracketed(self.notes.get(channel))}"
+            f"± {format_joules(self.spread_w[channel])} W{_after(behind, channel)}"
             for channel, watts in self.power_w.items()
-        )
+        ]
+        return "\n".join(lines + wrapped(below))
 
 
 @dataclass(frozen=True)
@@ -242,7 +251,7 @@ class Net:
             Measurement.from_dict(read.field("gross")), Baseline.from_dict(read.field("baseline"))
         )
 
-    def _rows(self) -> list[tuple[str, str, str, str, str, str]]:
+    def _rows(self, behind: dict[str, str]) -> list[tuple[str, str, str, str, str, str]]:
         rows = [
             (
                 channel,
@@ -250,7 +259,7 @@ class Net:
                 format_bounds(self.bounds_j[channel]),
                 f"{format_watts(self.power_w[channel])} W",
                 f"{format_joules(self.gross.energy_j[channel])} J",
-                _bracketed(self.notes.get(channel)),
+                _after(behind, channel),
             )
             for channel, joules in self.energy_j.items()
         ]
@@ -269,18 +278,21 @@ class Net:
         return rows
 
     def __str__(self) -> str:
-        rows = self._rows()
+        behind, below = place_notes(self.notes)
+        rows = self._rows(behind)
         width = max([16, *(len(row[0]) for row in rows)])
-        return "\n".join(
+        lines = [
             f"{name:<{width}} {joules:>12} net  {bounds:<24} {self.seconds:>9.3f} s {watts:>10}   "
             f"of {gross} gross{note}"
             for name, joules, bounds, watts, gross, note in rows
-        )
+        ]
+        return "\n".join(lines + wrapped(below))
 
     def _repr_html_(self) -> str:
         head = ("channel", "net energy", "bounds", "net power", "gross energy", "")
-        return html_table(head, self._rows())
+        behind, below = place_notes(self.notes)
+        return html_table(head, self._rows(behind), below)
 
 
-def _bracketed(notes: list[str] | None) -> str:
-    return f"   [{'; '.join(notes)}]" if notes else ""
+def _after(behind: dict[str, str], channel: str) -> str:
+    return f"   {behind[channel]}" if channel in behind else ""

@@ -6,7 +6,10 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+COLUMNS = 100
+BEHIND = 75  # what may stand behind a line of a table
 
 
 def format_joules(joules: float) -> str:
@@ -31,6 +34,51 @@ def format_watts(watts: float) -> str:
 def counted(number: int, one: str, many: str) -> str:
     """Write "1 row", "2 rows"."""
     return f"{number} {one if number == 1 else many}"
+
+
+def place_notes(
+    notes: Mapping[str, Iterable[str]], room: int = BEHIND
+) -> tuple[dict[str, str], list[str]]:
+    """Put notes in brackets behind their channels if each of these then fits into `room` columns.
+
+    Else none stands there, and the lines returned beside, for below the table, have each note once
+    with the channels that it is about.
+    """
+    behind = {channel: f"[{'; '.join(said)}]" for channel, said in notes.items() if said}
+    if all(len(text) <= room for text in behind.values()):
+        return behind, []
+    about: dict[str, list[str]] = {}
+    for channel, said in notes.items():
+        for note in said:
+            about.setdefault(note, []).append(channel)
+    return {}, [f"{note} ({', '.join(channels)})" for note, channels in about.items()]
+
+
+def place_total(
+    roots: Sequence[str], below: list[str], room: int = BEHIND
+) -> tuple[str, list[str]]:
+    """Say what a total of several channels adds: behind it if that fits, else below, first."""
+    text = " + ".join(roots)
+    if len(text) + 2 <= room:
+        return f"({text})", below
+    return "", [f"total: {text}", *below]
+
+
+def wrapped(lines: Iterable[str], columns: int = COLUMNS) -> list[str]:
+    """Break what is too long, and indent how it goes on."""
+    import textwrap
+
+    return [
+        part
+        for line in lines
+        for part in textwrap.wrap(
+            line,
+            columns,
+            subsequent_indent="  ",
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+    ]
 
 
 def html_table(

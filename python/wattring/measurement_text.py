@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wattring.figures import counted, format_bounds, format_joules, format_watts, html_table
+from wattring.figures import (
+    counted,
+    format_bounds,
+    format_joules,
+    format_watts,
+    html_table,
+    place_notes,
+    place_total,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from wattring.measurement import Measurement
@@ -23,32 +32,42 @@ def count_notes(ambiguous: int, resets: int, failed: int) -> list[str]:
 
 
 def as_text(m: Measurement) -> str:
-    """One line per channel, a total of several roots, and remarks where there are some."""
-    rows = _rows(m)
+    """One line per channel, a total of several roots, and remarks where there are some.
+
+    Notes that are too long for a line come below, each once.
+    """
+    behind, below = place_notes(m.notes)
+    parts, below = place_total(m.roots, below)
+    rows = _rows(m, behind, parts)
     width = max([16, *(len(row[0]) for row in rows)])
     lines = [
         f"{name:<{width}} {joules:>12}  {bounds:<24} {m.seconds:>9.3f} s {watts:>10}"
         + (f"   {note}" if note else "")
         for name, joules, bounds, watts, note in rows
     ]
-    return "\n".join(lines + _remarks(m))
+    return "\n".join(lines + wrapped(_remarks(m) + below))
 
 
 def as_html(m: Measurement) -> str:
     """Build a table of the same."""
     seconds = f"{m.seconds:.3f} s"
-    rows = [(*row[:3], seconds, *row[3:]) for row in _rows(m)]
-    return html_table(("channel", "energy", "bounds", "time", "power", ""), rows, _remarks(m))
+    behind, below = place_notes(m.notes)
+    parts, below = place_total(m.roots, below)
+    rows = [(*row[:3], seconds, *row[3:]) for row in _rows(m, behind, parts)]
+    head = ("channel", "energy", "bounds", "time", "power", "")
+    return html_table(head, rows, _remarks(m) + below)
 
 
-def _rows(m: Measurement) -> list[tuple[str, str, str, str, str]]:
+def _rows(
+    m: Measurement, behind: dict[str, str], parts: str
+) -> list[tuple[str, str, str, str, str]]:
     rows = [
         (
             channel,
             f"{format_joules(joules)} J",
             format_bounds(m.bounds_j[channel]),
             f"{format_watts(m.power_w[channel])} W",
-            f"[{'; '.join(m.notes[channel])}]" if channel in m.notes else "",
+            behind.get(channel, ""),
         )
         for channel, joules in m.energy_j.items()
     ]
@@ -59,7 +78,7 @@ def _rows(m: Measurement) -> list[tuple[str, str, str, str, str]]:
                 f"{format_joules(m.total_j)} J",
                 format_bounds(m.total_bounds_j),
                 f"{format_watts(m.total_power_w)} W",
-                f"({' + '.join(m.roots)})",
+                parts,
             )
         )
     return rows

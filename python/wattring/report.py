@@ -7,7 +7,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from wattring.measurement import format_joules, root_channels
+from wattring.figures import format_joules, wrapped
+from wattring.measurement import root_channels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -150,7 +151,7 @@ class Report:
             for row in rows
         ]
         return "\n".join(
-            [*lines, "energy of whole devices, not of this process alone", *self.notes]
+            [*lines, "energy of whole devices, not of this process alone", *wrapped(self.notes)]
         )
 
 

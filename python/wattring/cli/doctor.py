@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
     """Examine, print, and return 0 if a real sensor can be read."""
     found = [source for source in sources() if source.automatic]
     readable = [source for source in found if source.status == "readable"]
-    sampling, refresh = measure("all" if readable else "simulated")
+    sampling, refresh, averaging_ns = measure("all" if readable else "simulated")
     gpus = [g for s in readable if s.name == "nvml" for g in from_channels(s.channels)]
     document = {
         "machine": machine(),
@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> int:
                 "name": s.name,
                 "status": s.status,
                 "reason": s.reason,
-                "channels": [c.name for c in s.channels],
+                "channels": [c.name for c in s.channels if c.kind != "variance"],
                 "fix": fix(s),
             }
             for s in found
@@ -111,6 +111,7 @@ def run(options: argparse.Namespace) -> int:
             source: {channel: found.to_dict() for channel, found in of_source.items()}
             for source, of_source in refresh.items()
         },
+        "averaging_ns": averaging_ns,
     }
     output.emit(common.dump(document) if options.json else "\n".join(as_lines(document, refresh)))
     return 0 if readable else 1
@@ -161,8 +162,10 @@ def milliseconds(ns: int) -> str:
     return f"{ns / 1e6:.4g} ms" if ns else "unknown time"
 
 
-def measure(name: str) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Refresh]]]:
-    """Sample at 1 kHz: lateness, read time, cost; what the sensors' refresh is.
+def measure(
+    name: str,
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Refresh]], dict[str, int]]:
+    """Sample at 1 kHz: lateness, read time, cost; the sensors' refresh, and what they average.
 
     For one second, or as long as the slowest sensor needs to show its pace.
     """
@@ -176,7 +179,13 @@ def measure(name: str) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, R
             source: {c.name: refresh[c.name] for c in channels if c.name in refresh}
             for source, channels in session.channels.items()
         }
-        return stats, by_source
+        averaging_ns = {
+            c.name: c.averaging_ns
+            for channels in session.channels.values()
+            for c in channels
+            if c.kind == "gauge" and c.averaging_ns > 0
+        }
+        return stats, by_source, averaging_ns
 
 
 def as_lines(document: dict[str, Any], refresh: dict[str, dict[str, Refresh]]) -> Iterator[str]:
@@ -205,7 +214,9 @@ def as_lines(document: dict[str, Any], refresh: dict[str, dict[str, Refresh]]) -
         yield f"    achieved   {s['rate_hz']:.1f} Hz, {s['missed']} deadlines missed"
         yield f"    costs      {100 * s['cpu_share']:.2f} % of one CPU"
         for channel, found in refresh[name].items():
-            yield f"    refresh of {channel}: {found}"
+            averaging_ns = document["averaging_ns"].get(channel, 0)
+            mean = f"; each the mean of {averaging_ns / 1e6:g} ms" if averaging_ns else ""
+            yield f"    refresh of {channel}: {found}{mean}"
 
 
 def microseconds(quantiles: dict[str, float]) -> str:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from wattring import __version__
 from wattring.cli import common, output
-from wattring.measurement import format_joules
+from wattring.figures import COLUMNS, format_joules, place_notes, place_total, wrapped
 from wattring.provenance import describe_skipped, machine
 
 if TYPE_CHECKING:
     from wattring.measurement import Measurement
     from wattring.session import Session
+
+
+NOTE_COLUMNS = 38  # what a table leaves of COLUMNS; "SIMULATED: …" fits
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,8 @@ class Report:
         return "\n".join(f" {line}".rstrip() for line in lines)
 
     def _one(self, measurement: Measurement) -> list[str]:
+        behind, below = place_notes(self._notes(), NOTE_COLUMNS)
+        parts, below = place_total(measurement.roots, below, NOTE_COLUMNS)
         rows = [["", "joules", "bounds", "watts", ""]]
         rows += [
             [
@@ -91,7 +96,7 @@ class Report:
                 f"{format_joules(joules)} J",
                 common.between(measurement.bounds_j[channel]),
                 f"{measurement.power_w[channel]:.2f} W",
-                self._notes(channel),
+                behind.get(channel, ""),
             ]
             for channel, joules in measurement.energy_j.items()
         ]
@@ -102,21 +107,23 @@ class Report:
                     f"{format_joules(measurement.total_j)} J",
                     common.between(measurement.total_bounds_j),
                     f"{measurement.total_j / measurement.seconds:.2f} W",
-                    f"({' + '.join(measurement.roots)})",
+                    parts,
                 ]
             )
-        return output.table(rows, "<><><")
+        return [*output.table(rows, "<><><"), *_below(below)]
 
     def _repeated(self) -> list[str]:
         measured = [one.measurement for one in self.runs]
         roots = measured[0].roots
+        behind, below = place_notes(self._notes(), NOTE_COLUMNS)
+        parts, below = place_total(roots, below, NOTE_COLUMNS)
         lines = [
-            (channel, [(m.energy_j[channel], m.seconds) for m in measured], self._notes(channel))
+            (channel, [(m.energy_j[channel], m.seconds) for m in measured], behind.get(channel, ""))
             for channel in self._channels()
         ]
         if len(roots) > 1:
             total = [(m.total_j, m.seconds) for m in measured]
-            lines.append(("total", total, f"({' + '.join(roots)})"))
+            lines.append(("total", total, parts))
         rows = [["", "mean joules", "std dev", "", "mean watts", ""]]
         for name, values, note in lines:
             joules = [energy_j for energy_j, _ in values]
@@ -131,12 +138,19 @@ class Report:
                     note,
                 ]
             )
-        return output.table(rows, "<>>>><")
+        return [*output.table(rows, "<>>>><"), *_below(below)]
 
     def _channels(self) -> list[str]:
         return list(self.runs[0].measurement.energy_j) if self.runs else []
 
-    def _notes(self, channel: str) -> str:
-        """Join the notes of all runs, each once."""
-        notes = {n: None for one in self.runs for n in one.measurement.notes.get(channel, [])}
-        return f"[{'; '.join(notes)}]" if notes else ""
+    def _notes(self) -> dict[str, list[str]]:
+        """Collect the notes of all runs, each once."""
+        notes: dict[str, dict[str, None]] = {}
+        for one in self.runs:
+            for channel, said in one.measurement.notes.items():
+                notes.setdefault(channel, {}).update(dict.fromkeys(said))
+        return {channel: list(said) for channel, said in notes.items()}
+
+
+def _below(notes: list[str]) -> list[str]:
+    return ["", *wrapped(notes, COLUMNS - 1)] if notes else []

@@ -1,0 +1,145 @@
+"""Eight GPUs over the tests' stand-in for NVIDIA's library: what reading them costs, what is known.
+
+`python bench/gpus.py [--json FILE]` prints these lines alone and takes about a minute. The library
+takes 0.2 ms a call and keeps its own watch; the true energy is known. Behind them stand the tables
+of the simulations, if these have been built.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+import wattring as wr
+from fakes.machine import FakeMachine
+from fakes.nvml import FakeNvml, compile_nvml
+from fakes.power import true_j
+from lines import Line
+
+ROOT = Path(__file__).parents[1]
+LOADS = (
+    *(f"square:50:700:{period_s}" for period_s in (0.07, 0.23, 0.37, 0.83, 2.1, 6.3)),
+    "bursts:50:700:1.07:0.2",
+    "const:300",
+)
+CALL_NS = 200_000
+LENGTHS_S = (0.2, 1.0, 5.0)
+PAUSE_S = 6.0  # as in gpu_budget.cpp: what windows spend is to come back
+SIMULATIONS = ("gpu_accuracy", "gpu_budget")
+
+
+def measure(nvml: FakeNvml, machine: FakeMachine, rounds: int) -> list[Line]:
+    """Windows of three lengths in turns, with pauses, at the default settings."""
+    nvml.configure(",".join(LOADS), delay_ns=CALL_NS)
+    measured: dict[float, list[wr.Measurement]] = {length_s: [] for length_s in LENGTHS_S}
+    with wr.Session(environment=nvml.environment(machine)) as session:
+        busy_ns, begin_ns, before = nvml.busy_ns, wr.now_ns(), session.stats
+        for _ in range(rounds):
+            for length_s, found in measured.items():
+                with session.window("work") as w:
+                    time.sleep(length_s)
+                found.append(w.measurement)
+            time.sleep(PAUSE_S)
+        busy_ns, after = nvml.busy_ns - busy_ns, session.stats
+        seconds = (wr.now_ns() - begin_ns) * 1e-9
+    # What the first seconds may take beforehand is 40 ms.
+    share = busy_ns * 1e-9 / seconds
+    limit = 0.005 + 0.040 / seconds
+    rate = (after["rapl_msr"]["samples"] - before["rapl_msr"]["samples"]) / seconds
+    sweeps = after["nvml"]["samples"] - before["nvml"]["samples"]
+    lines = [
+        Line(
+            "8 GPUs, 0.2 ms a call: time inside the driver",
+            100 * share,
+            "%",
+            f"{sweeps} sweeps in {seconds:.0f} s; all polls would take "
+            f"{100 * len(LOADS) * CALL_NS / 19e6:.1f} %",
+            f"<= {100 * limit:.2f}",
+            share <= limit,
+        ),
+        Line("RAPL beside them: achieved rate", rate / 1000, "of asked", ""),
+    ]
+    for length_s, found in measured.items():
+        lines += accuracy(length_s, found)
+    return lines
+
+
+def accuracy(length_s: float, found: list[wr.Measurement]) -> list[Line]:
+    """Errors of the counters' energies, and whether the truth was in their bounds."""
+    errors = []
+    outside = 0
+    for m in found:
+        for gpu, load in enumerate(LOADS):
+            true = true_j(load, m.t_begin_ns, m.t_end_ns)
+            low, high = m.bounds_j[f"gpu-{gpu}"]
+            errors.append(100 * abs(m.energy_j[f"gpu-{gpu}"] / true - 1))
+            outside += 0 if low <= true <= high else 1
+    errors.sort()
+    return [
+        Line(
+            f"windows of {length_s:g} s: error, median",
+            statistics.median(errors),
+            "%",
+            f"95 % below {errors[len(errors) * 95 // 100]:.2f} %; "
+            f"{outside} of {len(errors)} outside their bounds",
+            "none outside",
+            outside == 0,
+        )
+    ]
+
+
+def gpus(rounds: int) -> list[Line]:
+    with tempfile.TemporaryDirectory() as folder:
+        nvml = FakeNvml(compile_nvml(Path(folder)))
+        try:
+            return measure(nvml, FakeMachine(Path(folder)), rounds)
+        finally:
+            nvml.forget()
+
+
+def simulations(build: Path = ROOT / "build" / "dev" / "tests" / "cpp") -> dict[str, str]:
+    """Tables of the simulations by their names, or how to build them."""
+    how = "not built: cmake --preset dev && cmake --build --preset dev"
+    return {
+        name: subprocess.run(
+            [str(build / name)], capture_output=True, text=True, check=False
+        ).stdout
+        if os.access(build / name, os.X_OK)
+        else how
+        for name in SIMULATIONS
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="of three windows (default: 5)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
+    options = parser.parse_args()
+    lines = gpus(options.rounds)
+    for line in lines:
+        verdict = "" if line.good is None else ("ok  " if line.good else "OVER")
+        print(
+            f"{verdict:<5}{line.name:<52}{line.figure:>10.3f} {line.unit:<9}"
+            f"{line.limit:<24}{line.reference}"
+        )
+    tables = simulations()
+    for name, table in tables.items():
+        print(f"\n{name}\n{table.rstrip()}")
+    if options.json:
+        document = {"lines": [asdict(line) for line in lines], "simulations": tables}
+        options.json.write_text(json.dumps(document, indent=1))
+    return 1 if any(line.good is False for line in lines) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

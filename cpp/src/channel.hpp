@@ -50,9 +50,10 @@ struct Channel {
     }
     return is_averaged() ? averaging_ns : (averaging_ns - refresh_ns) / 2;
   }
-  // How far around that time the energy may have been used: whatever the mean hides.
+  // How far around that time the energy may have been used: whatever the mean hides, or, since a
+  // power that stays the same tells of no update, half a refresh.
   std::int64_t blur_ns() const noexcept {
-    return kind == Kind::integral && is_averaged() ? averaging_ns / 2 : 0;
+    return kind != Kind::integral ? 0 : (is_averaged() ? averaging_ns : refresh_ns) / 2;
   }
   // How much later than t a reading must be to say all about t.
   std::int64_t lag_ns() const noexcept { return delay_ns() + blur_ns(); }

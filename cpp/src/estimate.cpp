@@ -121,12 +121,15 @@ bool covered(const Ring& ring, std::span<const Channel> channels, std::int64_t t
   const bool has_pair = first + 1 < head;
   const std::int64_t since_ns = static_cast<std::int64_t>(newest_begin) - t_ns;
   for (std::size_t i = 0; i < channels.size(); ++i) {
-    const bool had_time = has_pair && since_ns > patience_ns(channels[i]);
-    if (channels[i].kind == Kind::counter && !had_time && !saw_updates(i)) {
-      return false;
+    if (!channels[i].has_energy()) {
+      continue;
     }
-    if (channels[i].kind == Kind::integral &&
-        since_ns < channels[i].lag_ns() + 2 * channels[i].refresh_ns) {
+    const std::int64_t lag_ns = channels[i].lag_ns();
+    const bool had_time = has_pair && since_ns > patience_ns(channels[i]) + lag_ns;
+    const bool came_as_far =
+        channels[i].kind == Kind::counter ||
+        since_ns >= lag_ns + updates_after(channels[i]) * channels[i].refresh_ns;
+    if (!had_time && !(came_as_far && saw_updates(i))) {
       return false;
     }
   }

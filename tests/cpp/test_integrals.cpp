@@ -25,18 +25,18 @@ Channel integral(std::int64_t averaging_ns) {
 TEST(Integrals, TellOfATimeThatTheirMeanLeavesOpen) {
   Channel channel = integral(25 * ms);
   EXPECT_EQ(channel.delay_ns(), -37'500'000) << "its middle lies so much later than a refresh's";
-  EXPECT_EQ(channel.blur_ns(), 0);
-  EXPECT_EQ(channel.lag_ns(), -37'500'000);
+  EXPECT_EQ(channel.blur_ns(), 50 * ms) << "a steady power tells of no update";
+  EXPECT_EQ(channel.lag_ns(), 12'500'000);
   channel.averaging_ns = 100 * ms;
   EXPECT_EQ(channel.delay_ns(), 0);
-  EXPECT_EQ(channel.lag_ns(), 0);
+  EXPECT_EQ(channel.lag_ns(), 50 * ms);
   channel.averaging_ns = 1000 * ms;
   EXPECT_EQ(channel.delay_ns(), 1000 * ms);
   EXPECT_EQ(channel.blur_ns(), 500 * ms);
   EXPECT_EQ(channel.lag_ns(), 1500 * ms);
   channel.averaging_ns = 0;
   EXPECT_EQ(channel.delay_ns(), 0) << "unknown";
-  EXPECT_EQ(channel.blur_ns(), 0);
+  EXPECT_EQ(channel.blur_ns(), 50 * ms);
   channel = gpu_simulation::channel(Kind::gauge, 1000 * ms);
   EXPECT_EQ(channel.lag_ns(), 0);
 }
@@ -70,14 +70,14 @@ TEST(Integrals, AValueIsThatOfTheDelayLater) {
   }
 }
 
-TEST(Integrals, BoundsAreThoseOfTheUpdatesAround) {
+TEST(Integrals, BoundsAreThoseOfTheUpdatesAroundHalfARefresh) {
   const Standing there = Stepped(100 * ms).at(start_ns + 2033 * ms);
-  EXPECT_EQ(there.lower_j, 20);
+  EXPECT_EQ(there.lower_j, 19);
   EXPECT_NEAR(there.upper_j, 21, 1e-5);
   // Of the middle of 25 ms, 37.5 before the end of a refresh's.
   const Standing part = Stepped(25 * ms).at(start_ns + 2033 * ms);
   EXPECT_EQ(part.lower_j, 19);
-  EXPECT_NEAR(part.upper_j, 20, 1e-5);
+  EXPECT_NEAR(part.upper_j, 21, 1e-5);
 }
 
 TEST(Integrals, AMeanOfASecondMayHideHalfASecondOnEitherSide) {
@@ -115,8 +115,8 @@ TEST(Integrals, WindowsHaveASpreadInTheirBounds) {
   const ChannelEnergy energy = timeline.energy(start_ns + 1050 * ms, start_ns + 4250 * ms).at(0);
   EXPECT_NEAR(energy.value_j, 32, 1e-3);
   EXPECT_NEAR(energy.spread_j, 2 * std::sqrt(32 * 0.5), 1e-9) << "twice a standard deviation";
-  EXPECT_NEAR(energy.lower_j, 31 - energy.spread_j, 1e-3);
-  EXPECT_NEAR(energy.upper_j, 33 + energy.spread_j, 1e-3);
+  EXPECT_NEAR(energy.lower_j, 29 - energy.spread_j, 1e-3);
+  EXPECT_NEAR(energy.upper_j, 35 + energy.spread_j, 1e-3);
   EXPECT_EQ(timeline.energy(start_ns + 1050 * ms, start_ns + 4250 * ms).at(1).upper_j, 0);
 }
 

@@ -134,7 +134,7 @@ TEST_F(CalibrationTest, TheFirstSecondsCorrectACountersRefresh) {
       sleep_for(10 * ms);
     }
     EXPECT_NEAR(static_cast<double>(sampler.channels()[0].refresh_ns),
-                static_cast<double>(refresh_ns), 2e6)
+                static_cast<double>(refresh_ns), 12e6)  // a busy machine misses some changes
         << sensor;
     EXPECT_EQ(sampler.source().channels()[0].refresh_ns, 100 * ms);
   }

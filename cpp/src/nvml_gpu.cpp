@@ -170,7 +170,8 @@ void Gpu::add_power(Quantity quantity, const Sensor& sensor, const std::string& 
                     std::vector<Channel>& channels) {
   Channel channel = describe(gauge, sensor);
   channel.kind = Kind::gauge;
-  channel.unit = "W";
+  // As strings: GCC 12 takes an assigned literal for an overlap at -O3 (its bug 105651).
+  channel.unit = std::string("W");
   channel.scale = watts_per_mw;
   quantity.channel = channels.size();
   channels.push_back(channel);
@@ -178,7 +179,7 @@ void Gpu::add_power(Quantity quantity, const Sensor& sensor, const std::string& 
     channel.name = integral;
     channel.kind = Kind::integral;
     channel.parent = parent;
-    channel.unit = "J";
+    channel.unit = std::string("J");
     channel.scale = joules_per_uj;
     channel.note = note_of(sensor, sensors_.origin);
     quantity.integral = channels.size();
@@ -187,7 +188,7 @@ void Gpu::add_power(Quantity quantity, const Sensor& sensor, const std::string& 
     channel.kind = Kind::variance;
     channel.parent.clear();
     channel.note.clear();
-    channel.unit = "J²";
+    channel.unit = std::string("J²");
     channel.scale = 1e6 * joules_per_uj * joules_per_uj;
     channels.push_back(channel);
   }

@@ -46,11 +46,10 @@ Gpu::Gpu(const Library& library, Device device, Sensors sensors, const std::stri
   const std::string average_gauge = gauge + "-average";
   auto counter = find(total_energy, gpu);
   counter = counter ? counter : find_call(Way::energy_call);
-  const auto usage = find_call(Way::power_call);
   auto instant = find(power_instant, gpu);
-  instant = instant || sensors_.usage_is_average ? instant : usage;
   auto average = find(power_average, gpu);
-  average = average || !sensors_.usage_is_average ? average : usage;
+  auto& told_by_call = sensors_.usage_is_average ? average : instant;
+  told_by_call = told_by_call ? told_by_call : find_call(Way::power_call);
   if (!counter && !instant && !average) {
     throw library_.failure("nvmlDeviceGetTotalEnergyConsumption",
                            ask({.way = Way::energy_call}).code);

@@ -62,7 +62,10 @@ void Pacing::correct(std::int64_t now_ns, const Ring& ring) noexcept {
   correct_at_ns_ = never;
   bool differs = false;
   try {
-    const std::vector<ObservedRefresh> found = observe_refresh(ring, published_);
+    // Those of as many refreshes again: where they don't tell, this is done over and over.
+    const std::int64_t rows = 2 * refreshes_to_tell * slowest_ns_ / period_ns_ + 1;
+    const std::vector<ObservedRefresh> found =
+        observe_refresh(ring, published_, static_cast<std::size_t>(rows));
     observed_ = published_;
     for (std::size_t i = 0; i < found.size(); ++i) {
       Channel& channel = observed_[i];

@@ -26,6 +26,10 @@ std::int64_t patience_ns(const Channel& channel) noexcept {
 
 int updates_after(const Channel& channel) noexcept { return channel.is_slow() ? 2 : 1; }
 
+std::int64_t reach_ns(const Channel& channel) noexcept {
+  return channel.lag_ns() + updates_after(channel) * channel.refresh_ns;
+}
+
 std::size_t Bits::next(std::size_t i) const noexcept {
   if (i >= size_) {
     return size_;
@@ -92,13 +96,11 @@ std::size_t Curve::last_good_before(std::size_t row) const noexcept {
 Standing Curve::of_integral(std::int64_t t_ns) const noexcept {
   const std::int64_t about_ns = t_ns + channel_.delay_ns();
   const auto row_at = [&](std::int64_t t) { return rows_.after(t, 0, rows_.size()); };
+  const std::int64_t early_ns = about_ns - channel_.blur_ns();
+  const std::int64_t late_ns = about_ns + channel_.blur_ns();
   const std::size_t after = row_at(about_ns);
-  Standing standing =
-      of_counter(about_ns - channel_.blur_ns(), row_at(about_ns - channel_.blur_ns()));
-  if (channel_.blur_ns() > 0) {
-    const std::int64_t late_ns = about_ns + channel_.blur_ns();
-    standing.upper_j = of_counter(late_ns, row_at(late_ns)).upper_j;
-  }
+  Standing standing = of_counter(early_ns, row_at(early_ns));
+  standing.upper_j = of_counter(late_ns, row_at(late_ns)).upper_j;
   standing.value_j =
       std::clamp(value_at(about_ns, after) * channel_.scale, standing.lower_j, standing.upper_j);
   if (after > 0) {
@@ -163,16 +165,17 @@ double Curve::value_at(std::int64_t t_ns, std::size_t after) const noexcept {
     (t_ns < still->t_ns ? to : from) = *still;
     return line(from, to, t_ns);
   }
-  return along(from, to, t_ns);
+  return channel_.is_slow() ? along(from, to, t_ns) : line(from, to, t_ns);
 }
 
-// Where the power between two updates lies between those before and after, and one of these lasts
-// for longer, it went from the one to the other in one step, and what it was in the mean tells when
-// (subcell resolution: A. Harten, J. Comput. Phys. 83, 1989). Of a ramp neither lasts.
+// Of a slow sensor. Where the power between two updates lies between those before and after, and
+// one of these lasts for longer, it went from the one to the other in one step, and what it was in
+// the mean tells when (subcell resolution: A. Harten, J. Comput. Phys. 83, 1989). Of a ramp neither
+// lasts.
 double Curve::along(const Knot& from, const Knot& to, std::int64_t t_ns) const noexcept {
   constexpr double lasting = 0.2;  // of the step: as much may the power differ
-  const std::size_t before = channel_.is_slow() ? dated_.previous(from.row) : dated_.size();
-  const std::size_t after = channel_.is_slow() ? dated_.next(to.row + 1) : dated_.size();
+  const std::size_t before = dated_.previous(from.row);
+  const std::size_t after = dated_.next(to.row + 1);
   if (before == dated_.size() || after == dated_.size()) {
     return line(from, to, t_ns);
   }

@@ -34,6 +34,9 @@ std::int64_t patience_ns(const Channel& channel) noexcept;
 
 // So many updates after a time say all about it that an estimate uses.
 int updates_after(const Channel& channel) noexcept;
+// An integral goes on whether its power changes or not: it has come as far when rows reach so much
+// further.
+std::int64_t reach_ns(const Channel& channel) noexcept;
 
 // Numbers from 0 to size, of which some are set; finds the next one quickly.
 class Bits {

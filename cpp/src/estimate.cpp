@@ -124,11 +124,8 @@ bool covered(const Ring& ring, std::span<const Channel> channels, std::int64_t t
     if (!channels[i].has_energy()) {
       continue;
     }
-    const std::int64_t lag_ns = channels[i].lag_ns();
-    const bool had_time = has_pair && since_ns > patience_ns(channels[i]) + lag_ns;
-    const bool came_as_far =
-        channels[i].kind == Kind::counter ||
-        since_ns >= lag_ns + updates_after(channels[i]) * channels[i].refresh_ns;
+    const bool had_time = has_pair && since_ns > patience_ns(channels[i]) + channels[i].lag_ns();
+    const bool came_as_far = channels[i].kind == Kind::counter || since_ns >= reach_ns(channels[i]);
     if (!had_time && !(came_as_far && saw_updates(i))) {
       return false;
     }

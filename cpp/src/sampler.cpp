@@ -15,6 +15,7 @@ namespace wattring {
 namespace {
 
 constexpr std::int64_t longest_settle_ns = 250'000'000;
+
 std::int64_t thread_cpu_ns(clockid_t clock) noexcept {
   timespec t;
   return clock_gettime(clock, &t) == 0 ? t.tv_sec * ns_per_s + t.tv_nsec : 0;
@@ -172,8 +173,8 @@ void Sampler::settle(bool at_end) noexcept {
       const std::int64_t refresh_ns = channel.refresh_ns > 0 ? channel.refresh_ns : 1'000'000;
       slowest_ns = std::max(slowest_ns, refresh_ns);
       fastest_ns = std::min(fastest_ns, refresh_ns);
-    } else if (channel.kind == Kind::integral && at_end) {
-      lag_ns = std::max(lag_ns, channel.lag_ns() + 2 * channel.refresh_ns);
+    } else if (channel.kind == Kind::integral && channel.refresh_ns > 0 && at_end) {
+      lag_ns = std::max(lag_ns, reach_ns(channel));
       fastest_ns = std::min(fastest_ns, channel.refresh_ns);
     }
   }

@@ -240,6 +240,20 @@ TEST_F(NvmlTest, ASlowDriverIsNoReasonToRefuseAQuickPeriod) {
   unsetenv("FAKE_NVML_DELAY_NS");
 }
 
+// Nothing is published of the power of a Blackwell; the last rows are taken quickly.
+TEST_F(NvmlTest, StoppingDoesNotHammerTheDriverOfASensorOfUnknownPace) {
+  setenv("FAKE_NVML_ARCH", "10", 1);
+  fake_nvml::configure("const:100", "", "hopper");
+  Session session(machine_.environment(), {"nvml"}, {.period_ns = ms, .rows = 512});
+  ASSERT_EQ(channel(session.samplers()[0]->source(), "gpu-0-integral").refresh_ns, 0);
+  session.start();
+  wait_samples(*session.samplers()[0], 5);
+  const int calls = fake_nvml::calls(fields);
+  session.stop();
+  EXPECT_LE(fake_nvml::calls(fields) - calls, 16) << "in a quarter of a second, every 25 ms";
+  unsetenv("FAKE_NVML_ARCH");
+}
+
 TEST_F(NvmlTest, ThousandHertzDoNotHammerTheDriver) {
   fake_nvml::configure("const:100");
   const SamplerOptions every_ms{.period_ns = ms, .rows = 512};

@@ -24,7 +24,7 @@ import wattring as wr
 from fakes.machine import FakeMachine
 from fakes.nvml import FakeNvml, compile_nvml
 from fakes.power import true_j
-from lines import Line
+from lines import Line, show, status
 
 ROOT = Path(__file__).parents[1]
 LOADS = (
@@ -126,19 +126,12 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     options = parser.parse_args()
     lines = gpus(options.rounds)
-    for line in lines:
-        verdict = "" if line.good is None else ("ok  " if line.good else "OVER")
-        print(
-            f"{verdict:<5}{line.name:<52}{line.figure:>10.3f} {line.unit:<9}"
-            f"{line.limit:<24}{line.reference}"
-        )
     tables = simulations()
-    for name, table in tables.items():
-        print(f"\n{name}\n{table.rstrip()}")
+    show(lines, tables)
     if options.json:
         document = {"lines": [asdict(line) for line in lines], "simulations": tables}
         options.json.write_text(json.dumps(document, indent=1))
-    return 1 if any(line.good is False for line in lines) else 0
+    return status(lines)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass
@@ -18,6 +21,23 @@ class Line:
     reference: str
     limit: str = ""
     good: bool | None = None  # None: informational
+
+
+def show(lines: Sequence[Line], tables: Mapping[str, str]) -> None:
+    """Print the table, and behind it tables that others have made."""
+    for line in lines:
+        verdict = "" if line.good is None else ("ok  " if line.good else "OVER")
+        print(
+            f"{verdict:<5}{line.name:<52}{line.figure:>10.3f} {line.unit:<9}"
+            f"{line.limit:<24}{line.reference}"
+        )
+    for name, table in tables.items():
+        print(f"\n{name}\n{table.rstrip()}")
+
+
+def status(lines: Sequence[Line]) -> int:
+    """Give the exit status: 1 if a figure is beyond its limit."""
+    return 1 if any(line.good is False for line in lines) else 0
 
 
 def json_lines(*command: str) -> list[dict[str, Any]]:

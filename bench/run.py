@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from gpus import gpus, simulations
-from lines import Line, json_lines
+from lines import Line, json_lines, show, status
 from traces import traces
 from windows import python_window, window_cost, window_million
 
@@ -183,15 +183,8 @@ def main() -> int:
     lines += traces(1_000_000 if options.quick else 10_000_000, 3)
     lines += gpus(1 if options.quick else 5)
     lines += import_time(7 if options.quick else 21)
-    for line in lines:
-        verdict = "" if line.good is None else ("ok  " if line.good else "OVER")
-        print(
-            f"{verdict:<5}{line.name:<52}{line.figure:>10.3f} {line.unit:<9}"
-            f"{line.limit:<24}{line.reference}"
-        )
     tables = simulations()
-    for name, table in tables.items():
-        print(f"\n{name}\n{table.rstrip()}")
+    show(lines, tables)
     if options.json:
         document = {
             "lines": [asdict(line) for line in lines],
@@ -202,7 +195,7 @@ def main() -> int:
             "simulations": tables,
         }
         options.json.write_text(json.dumps(document, indent=1))
-    return 1 if any(line.good is False for line in lines) else 0
+    return status(lines)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import wattring as wr
 from wattring.calibration import file
 from wattring.calibration.file import Entry
 from wattring.errors import InvalidError, IoError
@@ -15,11 +16,44 @@ from wattring.errors import InvalidError, IoError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fakes.machine import FakeMachine
+    from fakes.nvml import FakeNvml
+
 A, B = "GPU-aaaa", "GPU-bbbb"
 
 
 def entry(uuid: str, sensor: str, refresh_ns: int = 100_000_000) -> Entry:
     return Entry(uuid, "550.54.15", sensor, refresh_ns, 25_000_000, 12_500_000, 20_000_000)
+
+
+def test_sessions_look_where_it_is_written(
+    tmp_path: Path, machine: FakeMachine, nvml: FakeNvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", "relative")
+    monkeypatch.delenv("WATTRING_CALIBRATION")
+    assert file.default_path() == tmp_path / "home" / ".config" / "wattring" / "sensors"
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    assert file.default_path() == tmp_path / "config" / "wattring" / "sensors"
+    monkeypatch.setenv("WATTRING_CALIBRATION", str(tmp_path / "named"))
+    assert file.default_path() == tmp_path / "named"
+    monkeypatch.setenv("HOME", "")
+    for name in ("XDG_CONFIG_HOME", "WATTRING_CALIBRATION"):
+        monkeypatch.delenv(name)
+    with pytest.raises(InvalidError, match="no home folder"):
+        file.default_path()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    nvml.configure("const:300")
+    uuid = "GPU-fa4e0000-0000-4000-8000-000000000000"
+    file.write(file.default_path(), [entry(uuid, "instant", 50_000_000)], {uuid: "today"})
+    env = nvml.environment(machine)
+    env.calibration = wr.Environment.from_variables().calibration
+    (power,) = [
+        c
+        for c in wr.Session(sources="nvml", environment=env).channels["nvml"]
+        if c.name == "gpu-0-power"
+    ]
+    assert (power.refresh_ns, power.averaging_ns) == (50_000_000, 25_000_000)
 
 
 def test_written_and_read_back(tmp_path: Path) -> None:

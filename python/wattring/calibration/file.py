@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wattring import _core
 from wattring.errors import InvalidError, IoError
 from wattring.gpus import SENSORS
 
@@ -45,13 +46,19 @@ class Entry:
 
 
 def default_path() -> Path:
-    """Say where sessions look: WATTRING_CALIBRATION, or below the user's configuration."""
-    if named := os.environ.get("WATTRING_CALIBRATION"):
-        return Path(named)
-    config = os.environ.get("XDG_CONFIG_HOME", "")
-    # A relative one is to be ignored (XDG Base Directory Specification).
-    folder = Path(config) if config.startswith("/") else Path.home() / ".config"
-    return folder / "wattring" / "sensors"
+    """Say where sessions look: WATTRING_CALIBRATION, or below the user's configuration.
+
+    Raises:
+        InvalidError: nowhere, for the user has no home.
+
+    """
+    path = _core.Environment.from_variables().calibration
+    if not path:
+        raise InvalidError(
+            "there is no home folder to keep calibrations in",
+            "set WATTRING_CALIBRATION, or name a file: --output FILE",
+        )
+    return Path(path)
 
 
 def read(path: str | os.PathLike[str]) -> list[Entry]:

@@ -18,15 +18,36 @@ ClockKeeper::ClockKeeper(const Sampler& sampler)
   for (KnownClock& clock : clocks_) {
     clock.searched_elsewhere = true;
   }
+  for (const Channel& channel : sampler.channels()) {
+    any_slow_ = any_slow_ || (channel.kind == Kind::counter && channel.is_slow());
+  }
 }
 
 void ClockKeeper::work() {
+  if (any_slow_) {
+    follow();
+  }
   if (!finder_) {
     begin();
   } else if (!finder_->step()) {
     clocks_[channel_].take(finder_->result(), newest_ns_);
     finder_.reset();
   }
+}
+
+void ClockKeeper::follow() {
+  const Ring& ring = sampler_.ring();
+  const std::uint64_t head = ring.head();
+  if (row_ == head) {
+    return;
+  }
+  std::uint64_t cursor =
+      row_ - std::min<std::uint64_t>(row_, 1);  // what the first is compared with
+  std::vector<std::uint64_t> words((head - std::max(cursor, ring.oldest())) * ring.words_per_row());
+  const Ring::Copied copied = ring.read(cursor, words);
+  follow_phases({{words.data(), copied.rows * ring.words_per_row()}, ring.words_per_row()},
+                sampler_.channels(), clocks_);
+  row_ = head;
 }
 
 void ClockKeeper::begin() {
@@ -40,7 +61,7 @@ void ClockKeeper::begin() {
   newest_ns_ = static_cast<std::int64_t>(newest);
   const std::span<const Channel> channels = sampler_.channels();
   const auto wanted = [&](std::size_t i) {
-    return channels[i].kind == Kind::counter && !clocks_[i].clock &&
+    return channels[i].kind == Kind::counter && !channels[i].is_slow() && !clocks_[i].clock &&
            newest_ns_ >= clocks_[i].search_again_ns;
   };
   channel_ = 0;

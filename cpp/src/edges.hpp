@@ -9,19 +9,19 @@
 #include <vector>
 
 #include "channel.hpp"
+#include "phase_tracker.hpp"
 
 namespace wattring {
 
 // When the sensors of a source are about to publish, by when they did before: a reading at another
-// time tells nothing new. What is not known yet, or no more (a counter of an idle device shows no
-// update), may be about to at any time. One thread.
+// time tells nothing new. What is not known yet, or no more, may be about to at any time. One
+// thread.
 //
 // The counters decide, or, of a device without, the powers that stand in for them.
 class Edges {
  public:
   // Readings come `period_ns` apart.
-  Edges(std::span<const Channel> channels, std::int64_t period_ns)
-      : period_ns_(static_cast<double>(period_ns)) {
+  Edges(std::span<const Channel> channels, std::int64_t period_ns) : period_ns_(period_ns) {
     for (std::size_t i = 0; i < channels.size(); ++i) {
       const Channel& channel = channels[i];
       const bool stands_in = channel.kind == Kind::gauge && channel.unit == "W" &&
@@ -29,7 +29,8 @@ class Edges {
                                return c.kind == Kind::counter && c.device == channel.device;
                              });
       if (channel.refresh_ns > 0 && (channel.kind == Kind::counter || stands_in)) {
-        edges_.push_back({.channel = i, .refresh_ns = static_cast<double>(channel.refresh_ns)});
+        edges_.push_back({.channel = i, .phase = PhaseTracker(channel.refresh_ns)});
+        all_counters_ = all_counters_ && !stands_in;
       }
     }
   }
@@ -39,46 +40,46 @@ class Edges {
            std::int64_t end_ns) noexcept {
     for (Edge& edge : edges_) {
       const std::uint64_t value = readings[edge.channel];
-      const double width_ns = static_cast<double>(end_ns - read_ns_);
-      if (read_ns_ != 0 && value != edge.value && width_ns <= edge.refresh_ns / 2) {
-        const std::int64_t t_ns = read_ns_ + (end_ns - read_ns_) / 2;
-        edge.is_quicker = edge.is_quicker ||
-                          static_cast<double>(t_ns - edge.t_ns) + edge.doubt_ns + width_ns / 2 <
-                              edge.refresh_ns / 2;
-        edge.t_ns = t_ns;
-        edge.doubt_ns = width_ns / 2;
+      if (read_ns_ != 0 && value != edge.value) {
+        edge.phase.see(read_ns_, end_ns);
       }
       edge.value = value;
     }
+    share_periods(edges_, [](Edge& edge) { return &edge.phase; });
     read_ns_ = begin_ns;
   }
 
   // Whether a reading at this time may stand beside an update.
   bool due(std::int64_t t_ns) const noexcept {
     return edges_.empty() || std::any_of(edges_.begin(), edges_.end(), [&](const Edge& edge) {
-             const auto since_ns = static_cast<double>(t_ns - edge.t_ns);
-             const double refreshes = std::round(since_ns / edge.refresh_ns);
-             const double doubt_ns = edge.doubt_ns + refreshes * edge.refresh_ns / parts_off;
-             return edge.t_ns == 0 || edge.is_quicker || doubt_ns > edge.refresh_ns / 4 ||
-                    std::abs(since_ns - refreshes * edge.refresh_ns) <= period_ns_ + doubt_ns;
+             const auto update = edge.phase.nearest(t_ns);
+             return !update || (t_ns >= update->earliest_ns - period_ns_ &&
+                                t_ns <= update->latest_ns + period_ns_);
            });
   }
 
- private:
-  // As much of its refresh may a sensor's pace be off (99 to 101 ms of 100 on an H100: the table in
-  // nvml_model.cpp).
-  static constexpr double parts_off = 100;
+  // Whether close readings are needed now to learn when updates come, or not to forget it.
+  bool any_fading(std::int64_t t_ns) const noexcept {
+    return std::any_of(edges_.begin(), edges_.end(),
+                       [&](const Edge& edge) { return edge.phase.is_fading(t_ns); });
+  }
 
+  // Whether all updates are known well enough for one reading to date each; a power needs more.
+  bool all_known(std::int64_t t_ns) const noexcept {
+    return !edges_.empty() && all_counters_ &&
+           std::all_of(edges_.begin(), edges_.end(),
+                       [&](const Edge& edge) { return edge.phase.nearest(t_ns).has_value(); });
+  }
+
+ private:
   struct Edge {
     std::size_t channel;
-    double refresh_ns;
+    PhaseTracker phase;
     std::uint64_t value = 0;
-    std::int64_t t_ns = 0;  // of the last one that was seen well; 0: none
-    double doubt_ns = 0;
-    bool is_quicker = false;  // than is published: it may be about to at any time
   };
-  double period_ns_;
+  std::int64_t period_ns_;
   std::vector<Edge> edges_;
+  bool all_counters_ = true;
   std::int64_t read_ns_ = 0;
 };
 

@@ -49,7 +49,7 @@ std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels,
     std::int64_t fewest = 64;
     for (std::size_t i = 0; i < channels.size(); ++i) {
       slowest_ns = std::max(slowest_ns, patience_ns(channels[i]) + channels[i].lag_ns());
-      if (known != nullptr && channels[i].kind == Kind::counter) {
+      if (known != nullptr && channels[i].kind == Kind::counter && !channels[i].is_slow()) {
         const KnownClock& clock = (*known)[i];
         if (clock.may_search(static_cast<std::int64_t>(last))) {
           fewest = std::max<std::int64_t>(fewest, ClockFinder::most_rows / 2);
@@ -71,6 +71,9 @@ std::vector<Standing> stand(const Ring& ring, std::span<const Channel> channels,
     const Rows rows({words.data(), copied.rows * ring.words_per_row()}, ring.words_per_row());
     if (rows.size() > 0 && rows.t_end(0) <= t_ns) {
       std::vector<Standing> standings;
+      if (known != nullptr) {
+        follow_phases(rows, channels, *known);
+      }
       for (std::size_t i = 0; i < channels.size(); ++i) {
         standings.push_back(
             channels[i].has_energy()

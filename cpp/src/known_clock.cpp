@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "known_clock.hpp"
 
+#include <limits>
+
 namespace wattring {
 
 bool KnownClock::look(const Rows& rows, std::size_t index, const Channel& channel,
@@ -22,6 +24,18 @@ bool KnownClock::look(const Rows& rows, std::size_t index, const Channel& channe
   return take(finder.result(), newest_ns);
 }
 
+void KnownClock::see_change(const Channel& channel, const Rows& rows, Pair pair) noexcept {
+  // A refresh may turn out to be another than was published (Sampler::channels()).
+  if (!phase || phase->refresh_ns() != channel.refresh_ns) {
+    phase.emplace(channel.refresh_ns);
+    phase_ns = 0;
+  }
+  if (rows.t_end(pair.second) > phase_ns) {
+    phase_ns = rows.t_end(pair.second);
+    phase->see(rows.t_begin(pair.first), phase_ns);
+  }
+}
+
 bool KnownClock::take(const std::optional<UpdateClock>& found, std::int64_t newest_ns) {
   if (found) {
     clock = found;
@@ -32,6 +46,31 @@ bool KnownClock::take(const std::optional<UpdateClock>& found, std::int64_t newe
     search_again_ns = newest_ns + search_pause_ns;
   }
   return found.has_value();
+}
+
+void follow_phases(const Rows& rows, std::span<const Channel> channels,
+                   std::vector<KnownClock>& clocks) {
+  std::vector<std::size_t> slow;
+  for (std::size_t i = 0; i < channels.size(); ++i) {
+    if (channels[i].kind == Kind::counter && channels[i].is_slow()) {
+      slow.push_back(i);
+    }
+  }
+  constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
+  std::vector<std::size_t> last(slow.size(), none);  // row with a good reading
+  for (std::size_t row = 0; row < rows.size() && !slow.empty(); ++row) {
+    for (std::size_t s = 0; s < slow.size(); ++s) {
+      const std::size_t i = slow[s];
+      if ((rows.marks(row, i) & row::failed) != 0) {
+        continue;
+      }
+      if (last[s] != none && rows.reading(row, i) != rows.reading(last[s], i)) {
+        clocks[i].see_change(channels[i], rows, {last[s], row});
+      }
+      last[s] = row;
+    }
+    share_periods(clocks, [](KnownClock& clock) { return clock.phase ? &*clock.phase : nullptr; });
+  }
 }
 
 }  // namespace wattring

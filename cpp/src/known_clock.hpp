@@ -4,7 +4,10 @@
 #include <cmath>
 #include <cstdint>
 #include <optional>
+#include <span>
+#include <vector>
 
+#include "phase_tracker.hpp"
 #include "update_clock.hpp"
 
 namespace wattring {
@@ -16,6 +19,9 @@ struct KnownClock {
   std::int64_t search_again_ns = 0;  // not before rows that are as new as this
   bool searched_elsewhere = false;   // look() only follows what is known
   std::int64_t found_ns = 0;         // newest row that the clock was found from
+  // Of a slow counter, which is read too seldom for all that.
+  std::optional<PhaseTracker> phase;
+  std::int64_t phase_ns = 0;  // newest row that it knows of
 
   // Whether the clock holds at this time without being looked at again.
   bool is_fresh(std::int64_t t_ns) const noexcept {
@@ -24,6 +30,9 @@ struct KnownClock {
   bool may_search(std::int64_t newest_ns) const noexcept {
     return !clock && !searched_elsewhere && newest_ns >= search_again_ns;
   }
+  // A slow counter went on between two readings. Calls in the order of time; what is known already
+  // may be told again.
+  void see_change(const Channel& channel, const Rows& rows, Pair pair) noexcept;
   // Makes sure of it by these rows. False when they don't tell.
   bool look(const Rows& rows, std::size_t index, const Channel& channel, std::uint64_t quantum);
 
@@ -34,5 +43,9 @@ struct KnownClock {
   // A search costs milliseconds.
   static constexpr std::int64_t search_pause_ns = 5'000'000'000;
 };
+
+// Tells the clocks of slow counters what rows saw, which may overlap with those of before.
+void follow_phases(const Rows& rows, std::span<const Channel> channels,
+                   std::vector<KnownClock>& clocks);
 
 }  // namespace wattring

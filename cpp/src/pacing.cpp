@@ -13,6 +13,11 @@ namespace {
 
 // So many refreshes tell their pace, also of a load that leaves some of the changes out.
 constexpr std::int64_t refreshes_to_tell = 40;
+// Percent of a refresh: readings that far apart see updates from different sides; or hardly more
+// than once each, which is enough where it is known when they come.
+constexpr std::int64_t several = 43;
+constexpr std::int64_t once = 70;
+constexpr int to_learn = 24;
 constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
 std::int64_t slowest_ns(std::span<const Channel> channels) {
@@ -24,10 +29,14 @@ std::int64_t slowest_ns(std::span<const Channel> channels) {
 }
 
 // 0: unknown.
-std::int64_t refresh_of(const ObservedRefresh& found, std::int64_t period_ns) {
+std::int64_t refresh_of(const ObservedRefresh& found, std::int64_t published_ns,
+                        std::int64_t period_ns) {
   if (found.evidence == Evidence::slow_polls && found.changes > 0) {
-    // Too quick for its changes to be told apart by the polls, but not to be counted.
-    return std::max(period_ns, found.observed_ns / static_cast<std::int64_t>(found.changes));
+    // Its changes cannot be told apart by the polls, but counted: it is as quick as that at least,
+    // and polls that are far apart say nothing.
+    const std::int64_t counted_ns =
+        std::max(period_ns, found.observed_ns / static_cast<std::int64_t>(found.changes));
+    return counted_ns < published_ns ? counted_ns : 0;
   }
   return found.period_ns;
 }
@@ -38,7 +47,8 @@ Pacing::Pacing(std::span<const Channel> published, double share, std::int64_t pe
     : published_(published.begin(), published.end()),
       period_ns_(period_ns),
       slowest_ns_(slowest_ns(published)),
-      budget_(share, period_ns, slowest_ns_) {}
+      budget_(share, period_ns),
+      edges_(published, period_ns) {}
 
 bool Pacing::may_read(std::int64_t now_ns, bool urgent, const Ring& ring) noexcept {
   if (correct_at_ns_ == 0) {
@@ -47,15 +57,27 @@ bool Pacing::may_read(std::int64_t now_ns, bool urgent, const Ring& ring) noexce
   if (now_ns >= correct_at_ns_) {
     correct(now_ns, ring);
   }
-  return (!edges_ || edges_->due(now_ns)) && budget_.allows(now_ns, urgent);
+  if (is_told_ && !edges_.due(now_ns)) {
+    return false;
+  }
+  const bool close = learns(now_ns) || urgent;
+  return budget_.allows(now_ns, close ? std::optional(close_ns(now_ns)) : std::nullopt);
+}
+
+// A few readings would teach nothing: they begin once many are saved up.
+bool Pacing::learns(std::int64_t now_ns) noexcept {
+  may_learn_ = budget_.can_afford(may_learn_ ? 1 : to_learn);
+  return may_learn_ && edges_.any_fading(now_ns);
+}
+
+std::int64_t Pacing::close_ns(std::int64_t now_ns) const noexcept {
+  return slowest_ns_ * (edges_.all_known(now_ns) ? once : several) / 100;
 }
 
 void Pacing::see(std::span<const std::uint64_t> readings, std::int64_t begin_ns,
                  std::int64_t end_ns) noexcept {
   budget_.spend(begin_ns, end_ns);
-  if (edges_) {
-    edges_->see(readings, begin_ns, end_ns);
-  }
+  edges_.see(readings, begin_ns, end_ns);
 }
 
 void Pacing::correct(std::int64_t now_ns, const Ring& ring) noexcept {
@@ -73,7 +95,7 @@ void Pacing::correct(std::int64_t now_ns, const Ring& ring) noexcept {
       if (channel.kind != Kind::counter || !channel.is_slow()) {
         continue;
       }
-      const std::int64_t refresh_ns = refresh_of(found[i], period_ns_);
+      const std::int64_t refresh_ns = refresh_of(found[i], channel.refresh_ns, period_ns_);
       if (refresh_ns == 0) {
         correct_at_ns_ = now_ns + refreshes_to_tell * slowest_ns_;
         return;
@@ -83,10 +105,13 @@ void Pacing::correct(std::int64_t now_ns, const Ring& ring) noexcept {
         differs = true;
       }
     }
-    edges_.emplace(observed_, period_ns_);
+    if (differs) {
+      edges_ = Edges(observed_, period_ns_);
+    }
   } catch (const std::bad_alloc&) {
     return;
   }
+  is_told_ = true;
   if (differs) {
     channels_.store(&observed_, std::memory_order_release);
   }

@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -35,6 +34,10 @@ class Pacing {
   }
 
  private:
+  // Whether readings are to be made to learn when updates come.
+  bool learns(std::int64_t now_ns) noexcept;
+  // How far apart readings are to be that somebody waits for.
+  std::int64_t close_ns(std::int64_t now_ns) const noexcept;
   // Does both of that; later once more if the rows don't tell.
   void correct(std::int64_t now_ns, const Ring& ring) noexcept;
 
@@ -45,7 +48,9 @@ class Pacing {
   std::int64_t slowest_ns_;  // refresh
   std::int64_t correct_at_ns_ = 0;
   Budget budget_;
-  std::optional<Edges> edges_;
+  Edges edges_;
+  bool may_learn_ = false;
+  bool is_told_ = false;  // how often the counters publish
 };
 
 }  // namespace wattring

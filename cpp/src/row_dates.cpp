@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <numeric>
+#include <optional>
 
 namespace wattring {
 namespace {
@@ -71,6 +72,56 @@ void date_by_neighbours(const Rows& rows, const Channel& channel, const std::vec
     }
     dates[found.row] = {rows.t_begin(found.row) - found.middle_ns(), false};
   }
+}
+
+// Of a slow counter: the last update that a row shows, by the phase of all. A row at the very time
+// of an update does not tell which; the next one does, if it shows the same, or one more.
+std::optional<std::int64_t> update_by_phase(const Rows& rows, std::size_t index,
+                                            const PhaseTracker& phase, Pair pair) {
+  const std::size_t row = pair.second;
+  const auto own = phase.last_before(rows.t_begin(pair.first), rows.t_begin(row), rows.t_end(row));
+  std::size_t next = row + 1;
+  while (next < rows.size() && (rows.marks(next, index) & row::failed) != 0) {
+    ++next;
+  }
+  if (own || next == rows.size() || rows.t_end(next) - rows.t_begin(row) > phase.refresh_ns()) {
+    return own ? std::optional(own->middle_ns()) : std::nullopt;
+  }
+  const bool same = rows.reading(next, index) == rows.reading(row, index);
+  const auto later = phase.last_before(rows.t_begin(same ? pair.first : row), rows.t_begin(next),
+                                       rows.t_end(next));
+  if (!later) {
+    return std::nullopt;
+  }
+  return std::clamp(later->middle_ns() - (same ? 0 : phase.refresh_ns()), rows.t_begin(pair.first),
+                    rows.t_end(row));
+}
+
+// Dates what the phase of a slow counter's updates places, from the first row on by what is known
+// of it there; and then, by what is known at the end, those that came too early.
+void date_by_phase(const Rows& rows, std::size_t index, const Channel& channel, KnownClock& known,
+                   std::vector<RowDate>& dates) {
+  const auto for_changes = [&](auto&& each) {
+    for_pairs(rows, index, [&](Pair pair) {
+      if (rows.reading(pair.second, index) != rows.reading(pair.first, index)) {
+        each(pair);
+      }
+    });
+  };
+  const auto date = [&](Pair pair) {
+    const std::size_t row = pair.second;
+    if (dates[row].is_by_clock() || !known.phase) {
+      return;
+    }
+    if (const auto t_ns = update_by_phase(rows, index, *known.phase, pair)) {
+      dates[row] = {rows.t_begin(row) - *t_ns, true};
+    }
+  };
+  for_changes([&](Pair pair) {
+    known.see_change(channel, rows, pair);
+    date(pair);
+  });
+  for_changes(date);
 }
 
 // Puts the clock's dates in the place of the others, as far as they reach.
@@ -147,7 +198,9 @@ std::vector<RowDate> date_rows(const Rows& rows, std::size_t index, const Channe
   });
   date_by_neighbours(rows, channel, seen, dates);
   dates[0] = {(rows.t_begin(0) - rows.t_end(0)) / 2, false};
-  if (known != nullptr && known->look(rows, index, channel, quantum)) {
+  if (known != nullptr && channel.is_slow()) {
+    date_by_phase(rows, index, channel, *known, dates);
+  } else if (known != nullptr && known->look(rows, index, channel, quantum)) {
     date_by_clock(rows, index, date_updates(rows, index, quantum, *known->clock), dates);
   }
   return dates;

@@ -22,9 +22,10 @@ constexpr std::size_t parts_together = 1 << 4;
 constexpr std::size_t ahead = 6;
 
 // Dates all rows, block by block: each is looked at with some rows around it, and the clock found
-// in one is followed into the next.
+// in one is followed into the next. `phase`: of a slow counter, as all rows together tell it; the
+// period goes for all, the phase may drift.
 std::vector<RowDate> date_blocks(const Rows& rows, std::size_t index, const Channel& channel,
-                                 std::uint64_t quantum) {
+                                 std::uint64_t quantum, const std::optional<PhaseTracker>& phase) {
   constexpr std::size_t margin = 64;
   constexpr std::size_t fewest = 256;
   const std::size_t n = rows.size();
@@ -39,10 +40,14 @@ std::vector<RowDate> date_blocks(const Rows& rows, std::size_t index, const Chan
       static_cast<std::size_t>(4 * patience_ns(channel) / mean_ns), margin, 65'536);
   const std::size_t block = std::max(fewest, 4 * beside);
   KnownClock known;
+  if (phase) {
+    known.phase.emplace(channel.refresh_ns).know_period(phase->periods());
+  }
   for (std::size_t first = 0; first < n; first += block) {
     const std::size_t last = std::min(n, first + block);
     // As many rows as a search takes, while the clock is unknown.
-    const bool searches = channel.kind == Kind::counter && known.may_search(rows.t_end(last - 1));
+    const bool searches = channel.kind == Kind::counter && !channel.is_slow() &&
+                          known.may_search(rows.t_end(last - 1));
     const std::size_t wanted = searches ? ClockFinder::most_rows : 0;
     const std::size_t around =
         std::max(beside, wanted > last - first ? (wanted - (last - first)) / 2 : 0);
@@ -70,12 +75,14 @@ Timeline::Timeline(const Rows& rows, std::vector<Channel> channels)
       }
     }
   }
+  std::vector<KnownClock> clocks(channels_.size());
+  follow_phases(rows_, channels_, clocks);
   for (std::size_t c = 0; c < channels_.size(); ++c) {
     curves_.emplace_back();
     if (channels_[c].has_energy()) {
       const std::uint64_t quantum = quantum_of(rows_, c, channels_[c]);
       curves_[c].emplace(rows_, c, channels_[c], quantum,
-                         date_blocks(rows_, c, channels_[c], quantum));
+                         date_blocks(rows_, c, channels_[c], quantum, clocks[c].phase));
     }
   }
 }

@@ -13,10 +13,10 @@
 #include <random>
 #include <vector>
 
-#include "budget.hpp"
 #include "counter.hpp"
-#include "edges.hpp"
+#include "estimate.hpp"
 #include "gpu_simulation.hpp"
+#include "pacing.hpp"
 #include "timeline.hpp"
 
 namespace {
@@ -41,8 +41,7 @@ struct Limit {
   double median;  // of the error, in percent
   double p95;
 };
-// Not budgeted, the last two would be 2.9 and 0.6 % at the 95th percentile.
-constexpr std::array limits{Limit{0.2, 10, 30}, Limit{1, 1.5, 6}, Limit{5, 0.3, 1}};
+constexpr std::array limits{Limit{0.2, 10, 30}, Limit{1, 1.5, 4}, Limit{5, 0.3, 0.8}};
 
 }  // namespace
 
@@ -71,37 +70,33 @@ int main(int argc, char** argv) {
     }
     t_ns += 6000 * ms;
   }
-  Budget budget(share, period_ns, refresh_ns);
-  Edges edges(channels, period_ns);
+  Pacing pacing(channels, share, period_ns);
+  Ring ring(row::first_reading + gpus, 65'536);
   std::vector<std::uint64_t> words;
-  std::size_t settled = 0;         // marks
-  std::vector<int> updates(gpus);  // since the mark that waits
+  std::size_t settled = 0;  // marks
   double spent_ns = 0;
   const std::int64_t end_ns = t_ns;
   for (std::int64_t t = begin_ns; t < end_ns; t += period_ns) {
     const std::int64_t begin = t + late(random);
     const bool urgent = settled < marks.size() && marks[settled] < begin;
-    if (!edges.due(begin) || !budget.allows(begin, urgent)) {
+    if (!pacing.may_read(begin, urgent, ring)) {
       continue;
     }
     const std::int64_t end = begin + static_cast<std::int64_t>(gpus) * call_ns;
-    budget.spend(begin, end);
     spent_ns += static_cast<double>(end - begin);
     const std::size_t row = words.size();
     words.insert(words.end(),
                  {static_cast<std::uint64_t>(begin), static_cast<std::uint64_t>(end), 0});
     for (std::size_t i = 0; i < gpus; ++i) {
       const std::int64_t read = begin + static_cast<std::int64_t>(i) * call_ns;
-      const std::uint64_t before = counters[i].value();
       counters[i].advance(static_cast<std::uint64_t>(sensors[i].joules(read) * 1e3), begin, end);
-      updates[i] += urgent && counters[i].value() != before ? 1 : 0;
       words.push_back(counters[i].value());
     }
-    edges.see(std::span(words).subspan(row + row::first_reading), begin, end);
-    if (urgent && (*std::min_element(updates.begin(), updates.end()) >= 2 ||
-                   begin - marks[settled] > 4 * refresh_ns)) {
+    pacing.see(std::span(words).subspan(row + row::first_reading), begin, end);
+    ring.push(std::span(words).subspan(row));
+    while (settled < marks.size() && marks[settled] < begin &&
+           covered(ring, pacing.channels(), marks[settled])) {
       ++settled;
-      std::fill(updates.begin(), updates.end(), 0);
     }
   }
   const Timeline timeline(Rows(words, row::first_reading + gpus), channels);

@@ -264,5 +264,68 @@ TEST(DatesByNeighbours, UpdatesThatComeAtRandomStayBetweenTheirReadings) {
   }
 }
 
+// Readings a refresh apart, but for some at first, and a rest after every five of them.
+Made sparse(unsigned seed) {
+  std::mt19937_64 random(seed);
+  std::uniform_int_distribution<std::int64_t> rest(500 * ms, 3000 * ms);
+  const std::int64_t phase_ns = std::uniform_int_distribution<std::int64_t>(0, 99 * ms)(random);
+  Made made;
+  std::int64_t t = start_ns;
+  for (int i = 0; i < 400; ++i) {
+    const std::int64_t k = (t - start_ns - phase_ns) / refresh_ns;
+    made.add(t, t + ms, microjoules(300 * static_cast<double>(k) * 0.1 + 1));
+    made.updates_ns.push_back(start_ns + phase_ns + k * refresh_ns);
+    t += i < 100 ? 38 * ms : i % 5 == 4 ? rest(random) : 76 * ms;
+  }
+  return made;
+}
+
+double mean_error_ms(const Made& made, const std::vector<RowDate>& dates) {
+  double sum = 0;
+  int count = 0;
+  for (std::size_t i = 100; i < dates.size(); ++i) {
+    if (dates[i].is_known()) {
+      const std::int64_t date = made.rows().t_begin(i) - dates[i].age_ns();
+      sum += std::abs(static_cast<double>(date - made.updates_ns[i])) * 1e-6;
+      ++count;
+    }
+  }
+  EXPECT_GT(count, 200);
+  return sum / count;
+}
+
+TEST(DatesByPhase, OneReadingARefreshDatesEachUpdate) {
+  for (unsigned seed = 0; seed < 20; ++seed) {
+    const Made made = sparse(seed);
+    KnownClock known;
+    const auto dates = date_rows(made.rows(), 0, made.channel, made.channel.quantum, &known);
+    EXPECT_LT(mean_error_ms(made, dates), 0.25 * mean_error_ms(made, made.dates())) << seed;
+    for (std::size_t i = 1; i < dates.size(); ++i) {
+      const std::int64_t date = made.rows().t_begin(i) - dates[i].age_ns();
+      EXPECT_TRUE(!dates[i].is_known() ||
+                  (date > made.rows().t_begin(i - 1) - us && date <= made.rows().t_end(i)))
+          << i;
+    }
+  }
+}
+
+TEST(DatesByPhase, WhatWasSeenIsNotToldTwice) {
+  const Made made = sparse(1);
+  KnownClock known;
+  date_rows(made.rows(), 0, made.channel, made.channel.quantum, &known);
+  const double span = known.phase->periods().width();
+  date_rows(made.rows().part(0, 100), 0, made.channel, made.channel.quantum, &known);
+  EXPECT_EQ(known.phase->periods().width(), span);
+}
+
+TEST(DatesByPhase, ARefreshThatTurnsOutToBeAnotherBeginsAnew) {
+  Made made = sparse(1);
+  KnownClock known;
+  date_rows(made.rows(), 0, made.channel, made.channel.quantum, &known);
+  made.channel.refresh_ns = 200 * ms;
+  date_rows(made.rows(), 0, made.channel, made.channel.quantum, &known);
+  EXPECT_EQ(known.phase->refresh_ns(), 200 * ms);
+}
+
 }  // namespace
 }  // namespace wattring

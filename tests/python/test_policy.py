@@ -25,6 +25,7 @@ CPP_FLOORS = [
         "rows",
         "histogram",
         "budget",
+        "phase_tracker",
         "edges",
         "environment",
         "ring",

@@ -20,7 +20,8 @@ Sampler::Sampler(std::string name, std::unique_ptr<Source> source, const Sampler
     if (channel.kind == Kind::integral) {
       integrators_.emplace_back(channel);
     }
-    integrator_of_.push_back(integrators_.size() - 1);
+    const bool integrated = channel.kind == Kind::integral || channel.kind == Kind::variance;
+    integrator_of_.push_back(integrated ? static_cast<int>(integrators_.size()) - 1 : -1);
   }
 }
 
@@ -98,8 +99,18 @@ bool Sampler::push(ReadStatus outcome, std::uint64_t status) noexcept {
     retries_.add(1);
     return true;
   }
-  for (std::size_t i = 0; i < counters_.size(); ++i) {
-    const std::uint64_t marks = sweep_.failed(i) ? row::failed : advance(i);
+  const std::span<const std::uint64_t> raw = sweep_.raw();
+  for (std::size_t i = 0; i < raw.size(); ++i) {
+    std::uint64_t marks = row::failed;
+    if (sweep_.failed(i)) {
+      // The last value stands.
+    } else if (integrator_of_[i] >= 0) {
+      marks = integrate(i);
+    } else {
+      Counter& counter = counters_[i];
+      marks = counter.advance(raw[i], t_begin_, t_end_);
+      row_[row::first_reading + i] = counter.value();
+    }
     if (marks != 0) {
       status |= marks | row::channel_bit(i);
     }
@@ -133,22 +144,15 @@ bool Sampler::push(ReadStatus outcome, std::uint64_t status) noexcept {
   return true;
 }
 
-std::uint64_t Sampler::advance(std::size_t channel) noexcept {
-  const std::uint64_t raw = sweep_.raw()[channel];
+std::uint64_t Sampler::integrate(std::size_t channel) noexcept {
+  Integrator& integrator = integrators_[static_cast<std::size_t>(integrator_of_[channel])];
   std::uint64_t& reading = row_[row::first_reading + channel];
-  const Kind kind = source_->channels()[channel].kind;
-  if (kind == Kind::variance) {
-    reading = integrators_[integrator_of_[channel]].variance();
+  if (source_->channels()[channel].kind == Kind::variance) {
+    reading = integrator.variance();
     return 0;
   }
-  if (kind == Kind::integral) {
-    Integrator& integrator = integrators_[integrator_of_[channel]];
-    const std::uint64_t marks = integrator.advance(raw, t_begin_, t_end_);
-    reading = integrator.value();
-    return marks;
-  }
-  const std::uint64_t marks = counters_[channel].advance(raw, t_begin_, t_end_);
-  reading = counters_[channel].value();
+  const std::uint64_t marks = integrator.advance(sweep_.raw()[channel], t_begin_, t_end_);
+  reading = integrator.value();
   return marks;
 }
 

@@ -129,8 +129,8 @@ class Sampler {
   // One sweep, begun at t_begin_, into one row.
   bool sweep(std::uint64_t status) noexcept;
   bool push(ReadStatus outcome, std::uint64_t status) noexcept;
-  // Takes in what a channel has read; returns its marks.
-  std::uint64_t advance(std::size_t channel) noexcept;
+  // Takes in what a channel that has an integrator has read; returns its marks.
+  std::uint64_t integrate(std::size_t channel) noexcept;
 
   std::string name_;
   std::unique_ptr<Source> source_;
@@ -142,7 +142,7 @@ class Sampler {
   Sweep sweep_;
   std::vector<Counter> counters_;        // of the channels that are no integrals
   std::vector<Integrator> integrators_;  // of those that are, in their order
-  std::vector<std::size_t> integrator_of_;
+  std::vector<int> integrator_of_;       // of each channel; -1: it has none
   std::vector<ChannelTallies> tallies_;
   std::vector<std::uint64_t> row_;
   std::int64_t t_begin_ = 0;

@@ -14,6 +14,7 @@ Sampler::Sampler(std::string name, std::unique_ptr<Source> source, const Sampler
   options_.period_ns = options_.period_of(*source_);
   if (source_->least_period_ns() > 0 && options_.budget < 1) {
     pacing_.emplace(source_->channels(), options_.budget, options_.period_ns);
+    options_.spin_ns = 0;
   }
   for (const Channel& channel : source_->channels()) {
     counters_.emplace_back(channel);
@@ -46,10 +47,7 @@ void Sampler::loop() noexcept {
   };
   std::uint64_t status = 0;
   while (!stop_.rung()) {
-    if (t_end_ < deadline_ns) {
-      stop_.sleep_until(deadline_ns);
-    }
-    t_begin_ = now_ns();
+    wait_until(deadline_ns);
     lateness_.add(t_begin_ - deadline_ns);
     deadline_ns += period_ns;
     status |= skip_until(t_begin_);
@@ -68,6 +66,19 @@ void Sampler::loop() noexcept {
     status = (samples_.get() == before ? row::gap : 0) | skip_until(t_end_);
   }
   settle(true);
+}
+
+void Sampler::wait_until(std::int64_t deadline_ns) noexcept {
+  const std::int64_t wake_ns = deadline_ns - options_.spin_ns;
+  if (t_end_ < wake_ns) {
+    stop_.sleep_until(wake_ns);
+  }
+  t_begin_ = now_ns();
+  if (options_.spin_ns > 0) {
+    while (t_begin_ < deadline_ns && !stop_.rung()) {
+      t_begin_ = now_ns();
+    }
+  }
 }
 
 bool Sampler::may_read() noexcept {

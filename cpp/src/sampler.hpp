@@ -26,6 +26,9 @@ struct SamplerOptions {
   std::size_t rows = 65'536;
   int cpu = -1;      // run on this CPU; -1: anywhere. Asked for, never required
   int priority = 0;  // SCHED_FIFO priority; 0: the ordinary scheduler. Asked for, never required
+  // The last part of each wait is spent awake, so that nothing is late by a wake-up. 0: none. Not
+  // for sources that hold up the measured program.
+  std::int64_t spin_ns = 0;
   // The share of the time that reading may take of a source that holds up the measured program; 1:
   // all of it, at the period asked for.
   double budget = 0.005;
@@ -119,6 +122,8 @@ class Sampler {
   void run() noexcept;
   void prepare_thread() noexcept;
   void loop() noexcept;
+  // Sleeps, then spins as far as asked for, until the deadline or a stop; sets t_begin_.
+  void wait_until(std::int64_t deadline_ns) noexcept;
   // Polls quickly until every counter has moved since the first of these rows (at the end, as often
   // as an estimate needs), and every integral has come as far.
   void settle(bool at_end) noexcept;

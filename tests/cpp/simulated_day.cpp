@@ -4,7 +4,8 @@
 // it should be and only then, does each counter stand where its power says, through all its wraps?
 // And at the end: memory, windows and the energy of the whole time.
 //
-//   simulated_day HOURS        prints one line of JSON; the exit status is 1 if anything is wrong
+//   simulated_day HOURS SPIN_US        prints one line of JSON; the exit status is 1 if anything is
+//   wrong
 #include <unistd.h>
 
 #include <array>
@@ -83,6 +84,7 @@ std::int64_t ticks(std::size_t channel, std::int64_t t_ns) {
 struct Day {
   std::atomic<std::uint64_t> halt_at{0};  // so many sleeps; then it waits
   std::atomic<bool> halted{false};
+  std::int64_t spin_ns = 0;
   const Sampler* sampler = nullptr;
   Windows* windows = nullptr;  // from the first halt on
   Windows::SlotId minute = 0;
@@ -93,11 +95,12 @@ struct Day {
   std::uint64_t rows_before = 0;  // those of the start
   std::uint64_t ticket = Windows::refused;
   std::int64_t deadline_ns = 0;
-  std::int64_t woke_ns = 0;
+  std::int64_t begin_ns = 0;  // of the row to come, to a tick where its thread spins
   bool stalled = false;
   std::uint32_t random = 1;
 
-  std::int64_t sleep(std::int64_t deadline) noexcept {
+  std::int64_t sleep(std::int64_t until) noexcept {
+    const std::int64_t deadline = until + spin_ns;
     const Ring& ring = sampler->ring();
     if (sleeps == 0) {
       rows_before = ring.head();
@@ -124,7 +127,9 @@ struct Day {
     stalls += stalled ? 1 : 0;
     random = random * 1'664'525 + 1'013'904'223;  // Numerical Recipes, "quick and dirty"
     deadline_ns = deadline;
-    woke_ns = deadline + (random >> 16) + (stalled ? stall_ns : 0);  // up to 66 µs late
+    const std::int64_t woke_ns =
+        until + (random >> 16) + (stalled ? stall_ns : 0);  // up to 66 µs late
+    begin_ns = std::max(woke_ns, spin_ns > 0 ? deadline : 0);
     return woke_ns;
   }
 
@@ -133,17 +138,20 @@ struct Day {
     check("count of rows", sleeps, static_cast<std::int64_t>(k + 1 - rows_before),
           static_cast<std::int64_t>(sleeps));
     const std::uint64_t* row = ring.address(k);
-    const auto begin_ns = static_cast<std::int64_t>(row[row::t_begin_word]);
-    const auto end_ns = static_cast<std::int64_t>(row[row::t_end_word]);
-    check("begin", k, begin_ns, woke_ns);
+    const auto t_begin_ns = static_cast<std::int64_t>(row[row::t_begin_word]);
+    const auto t_end_ns = static_cast<std::int64_t>(row[row::t_end_word]);
+    const std::int64_t late_ns = t_begin_ns - begin_ns;
+    if (late_ns < 0 || late_ns >= (spin_ns > 0 ? virtual_clock::tick_ns : 1)) {
+      fail("begin", k, t_begin_ns, begin_ns);
+    }
     check("status", k, static_cast<std::int64_t>(row[row::status_word]),
           stalled ? std::int64_t{row::gap} : 0);
     for (std::size_t i = 0; i < power_w.size(); ++i) {
       // The first row began with the clock itself; one tick more or less for the rounding of both.
       const std::int64_t base = ticks(i, virtual_clock::began_ns);
       const auto value = static_cast<std::int64_t>(row[row::first_reading + i]);
-      if (value < ticks(i, begin_ns) - base - 1 || value > ticks(i, end_ns) - base + 1) {
-        fail("reading", k, value, ticks(i, begin_ns) - base);
+      if (value < ticks(i, t_begin_ns) - base - 1 || value > ticks(i, t_end_ns) - base + 1) {
+        fail("reading", k, value, ticks(i, t_begin_ns) - base);
       }
     }
   }
@@ -203,17 +211,19 @@ std::int64_t a_little_ago() { return now_ns() - 20'000'000; }
 }  // namespace
 
 int main(int argc, char** argv) {
-  const std::uint64_t hours = argc == 2 ? std::strtoull(argv[1], nullptr, 10) : 0;
+  const std::uint64_t hours = argc == 3 ? std::strtoull(argv[1], nullptr, 10) : 0;
   if (hours == 0) {
-    std::fprintf(stderr, "usage: simulated_day HOURS\n");
+    std::fprintf(stderr, "usage: simulated_day HOURS SPIN_US\n");
     return 2;
   }
+  day.spin_ns = std::atol(argv[2]) * 1000;
   virtual_clock::on_sleep = [](std::int64_t deadline_ns) noexcept {
     return day.sleep(deadline_ns);
   };
   Environment env;
   env.simulated = machine;
-  Session session(env, {"simulated"}, {.period_ns = period_ns, .rows = 65'536});
+  Session session(env, {"simulated"},
+                  {.period_ns = period_ns, .rows = 65'536, .spin_ns = day.spin_ns});
   const Sampler& sampler = *session.samplers().at(0);
   day.sampler = &sampler;
   constexpr std::uint64_t first_halt = rows_per_hour / 4;

@@ -11,7 +11,7 @@
 namespace wattring::virtual_clock {
 
 inline constexpr std::int64_t began_ns = 1'000 * ns_per_s;
-inline constexpr std::int64_t tick_ns = 40;  // between two looks of the sampling thread at it
+inline constexpr std::int64_t tick_ns = 400;  // between two looks of the sampling thread at it
 
 // Called on the sampling thread in the place of a sleep to the deadline; returns the time at which
 // it wakes up.

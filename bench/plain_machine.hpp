@@ -25,6 +25,29 @@ inline void write_text(const std::filesystem::path& path, const std::string& tex
   std::ofstream(path) << text << '\n';
 }
 
+inline Environment environment_at(const std::filesystem::path& root) {
+  Environment env;
+  env.sys = (root / "sys").string();
+  env.dev = (root / "dev").string();
+  env.proc = (root / "proc").string();
+  return env;
+}
+
+// Another, of as many powercap zones.
+inline std::filesystem::path zone(const std::filesystem::path& root, std::size_t i) {
+  return root / "sys/class/powercap" / ("intel-rapl:" + std::to_string(i));
+}
+
+inline Environment make_zones(const std::filesystem::path& root, std::size_t count) {
+  write_text(root / "proc/cpuinfo", "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t: 94");
+  for (std::size_t i = 0; i < count; ++i) {
+    write_text(zone(root, i) / "name", "package-" + std::to_string(i));
+    write_text(zone(root, i) / "energy_uj", "123456789012");
+    write_text(zone(root, i) / "max_energy_range_uj", "262143328850");
+  }
+  return environment_at(root);
+}
+
 inline Environment make_machine(const std::filesystem::path& root) {
   write_text(root / "proc/cpuinfo", "vendor_id\t: GenuineIntel\ncpu family\t: 6\nmodel\t: 94");
   const std::filesystem::path cpus = root / "sys/devices/system/cpu";
@@ -46,11 +69,7 @@ inline Environment make_machine(const std::filesystem::path& root) {
     }
     close(fd);
   }
-  Environment env;
-  env.sys = (root / "sys").string();
-  env.dev = (root / "dev").string();
-  env.proc = (root / "proc").string();
-  return env;
+  return environment_at(root);
 }
 
 }  // namespace wattring::bench

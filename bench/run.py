@@ -18,6 +18,7 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from channels import channels
 from gpus import gpus, simulations
 from lines import Line, json_lines, show, status
 from traces import traces
@@ -176,6 +177,7 @@ def main() -> int:
     options = parser.parse_args()
     programs = build()
     lines = sampler(programs, 3 if options.quick else 11)
+    lines += channels(programs, 3 if options.quick else 11)
     lines += ring(programs)
     lines += python_ring(seconds_to_fill=2**20 * 50e-6)
     rounds = 11 if options.quick else 51

@@ -12,6 +12,11 @@ namespace wattring {
 static_assert(sizeof(std::atomic<std::uint32_t>) == sizeof(std::uint32_t),
               "a futex needs the bare 32-bit word");
 
+std::int64_t cpu_time_ns(clockid_t clock) noexcept {
+  timespec t;
+  return clock_gettime(clock, &t) == 0 ? t.tv_sec * ns_per_s + t.tv_nsec : 0;
+}
+
 void Alarm::sleep_until(std::int64_t deadline_ns) noexcept {
   timespec t;
   t.tv_sec = deadline_ns / ns_per_s;

@@ -17,6 +17,9 @@ inline std::int64_t now_ns() noexcept {
   return static_cast<std::int64_t>(t.tv_sec) * ns_per_s + t.tv_nsec;
 }
 
+// Of a thread's CPU clock; 0 when the thread has ended.
+std::int64_t cpu_time_ns(clockid_t clock) noexcept;
+
 // A sleep to an absolute time that another thread can end at once. One system call, like
 // clock_nanosleep, but a stop of a session with a period of minutes need not wait for the deadline.
 class Alarm {

@@ -26,6 +26,9 @@ struct SamplerOptions {
   std::size_t rows = 65'536;
   int cpu = -1;      // run on this CPU; -1: anywhere. Asked for, never required
   int priority = 0;  // SCHED_FIFO priority; 0: the ordinary scheduler. Asked for, never required
+  // The last part of each wait is spent awake, so that nothing is late by a wake-up. 0: none. Not
+  // for sources that hold up the measured program.
+  std::int64_t spin_ns = 0;
   // The share of the time that reading may take of a source that holds up the measured program; 1:
   // all of it, at the period asked for.
   double budget = 0.005;
@@ -119,6 +122,8 @@ class Sampler {
   void run() noexcept;
   void prepare_thread() noexcept;
   void loop() noexcept;
+  // Sleeps, then spins as far as asked for, until the deadline or a stop; sets t_begin_.
+  void wait_until(std::int64_t deadline_ns) noexcept;
   // Polls quickly until every counter has moved since the first of these rows (at the end, as often
   // as an estimate needs), and every integral has come as far.
   void settle(bool at_end) noexcept;
@@ -129,8 +134,8 @@ class Sampler {
   // One sweep, begun at t_begin_, into one row.
   bool sweep(std::uint64_t status) noexcept;
   bool push(ReadStatus outcome, std::uint64_t status) noexcept;
-  // Takes in what a channel has read; returns its marks.
-  std::uint64_t advance(std::size_t channel) noexcept;
+  // Takes in what a channel that has an integrator has read; returns its marks.
+  std::uint64_t integrate(std::size_t channel) noexcept;
 
   std::string name_;
   std::unique_ptr<Source> source_;
@@ -142,7 +147,7 @@ class Sampler {
   Sweep sweep_;
   std::vector<Counter> counters_;        // of the channels that are no integrals
   std::vector<Integrator> integrators_;  // of those that are, in their order
-  std::vector<std::size_t> integrator_of_;
+  std::vector<int> integrator_of_;       // of each channel; -1: it has none
   std::vector<ChannelTallies> tallies_;
   std::vector<std::uint64_t> row_;
   std::int64_t t_begin_ = 0;

@@ -273,7 +273,8 @@ void register_session(py::module_& module) {
   py::class_<Session>(module, "Session", py::is_final(), "The native part of wattring.Session.")
       .def(py::init([](Environment env, const std::vector<std::string>& sources,
                        std::int64_t period_ns, std::size_t rows, int cpu, int priority,
-                       double budget, std::optional<VisibleGpusArgument> visible_gpus,
+                       std::int64_t spin_ns, double budget,
+                       std::optional<VisibleGpusArgument> visible_gpus,
                        std::vector<std::string> gpu_gauges) {
              env.gpu_gauges = std::move(gpu_gauges);
              if (visible_gpus) {
@@ -283,12 +284,13 @@ void register_session(py::module_& module) {
                                           .rows = rows,
                                           .cpu = cpu,
                                           .priority = priority,
+                                          .spin_ns = spin_ns,
                                           .budget = budget};
              return without_gil([&] { return std::make_unique<Session>(env, sources, options); });
            }),
            py::arg("env"), py::arg("sources"), py::arg("period_ns"), py::arg("rows"),
-           py::arg("cpu"), py::arg("priority"), py::arg("budget"), py::arg("visible_gpus"),
-           py::arg("gpu_gauges"))
+           py::arg("cpu"), py::arg("priority"), py::arg("spin_ns"), py::arg("budget"),
+           py::arg("visible_gpus"), py::arg("gpu_gauges"))
       .def("start", [](Session& session) { without_gil([&] { session.start(); }); })
       .def("stop", [](Session& session) { without_gil([&] { session.stop(); }); })
       .def_property_readonly("running", &Session::running)

@@ -196,6 +196,7 @@ class Session:
         rows: int,
         cpu: int,
         priority: int,
+        spin_ns: int,
         budget: float,
         visible_gpus: tuple[str, dict[str, str]] | None,
         gpu_gauges: list[str],

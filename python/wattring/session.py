@@ -45,6 +45,10 @@ class Session:
         rows: samples that the ring of each source holds (rounded up to a power of two).
         cpu: CPU to sample from; asked for, never required (`stats` says if it was refused).
         priority: SCHED_FIFO priority of the sampling threads; likewise.
+        spin: how long before each sample its thread is awake and waits for the moment, like
+            `period`; as long as that, it never sleeps. For periods below about 50 µs, where a
+            wake-up costs more time than there is: it takes up to a whole core from the program.
+            GPUs are read without.
         gpu_budget: share of the time that may be spent inside the GPUs' driver, whose calls hold up
             the program's own (default: 0.005). Readings are left out evenly to keep to it, more
             closely spaced where a window begins or ends; `stats` counts them as `spared`. 1.0: the
@@ -68,6 +72,7 @@ class Session:
         rows: int = 65_536,
         cpu: int | None = None,
         priority: int = 0,
+        spin: str | float = 0,
         gpu_budget: float = 0.005,
         gpu_gauges: Sequence[str] = (),
         environment: Environment | None = None,
@@ -89,6 +94,7 @@ class Session:
                 rows,
                 -1 if cpu is None else cpu,
                 priority,
+                parse_duration_ns(spin) if spin != 0 else 0,
                 gpu_budget,
                 visible_gpus,
                 list(gpu_gauges),

@@ -89,6 +89,25 @@ TEST(Counter, AReadThatComesBackAsZeroInventsNothing) {
   EXPECT_NEAR(static_cast<double>(counter.value()) * tick, 0.1, 1e-6);
 }
 
+TEST(Counter, WithoutAWrapAFallIsAReset) {
+  Counter counter(channel(0));
+  counter.advance(5000, 0, 10);
+  EXPECT_EQ(counter.advance(4000, ms, ms + 10), row::reset);
+  EXPECT_EQ(counter.value(), 0U);
+  EXPECT_EQ(counter.advance(4010, 2 * ms, 2 * ms + 10), 0U);
+  EXPECT_EQ(counter.value(), 10U);
+}
+
+TEST(Counter, TheLongerSinceTheLastReadingTheMoreIsPossible) {
+  // 4000 W for a refresh and its slack are 20 J, for a second 4016 J.
+  Counter counter(channel(range32));
+  constexpr std::uint64_t j = 16384;
+  counter.advance(0, 0, 10);
+  EXPECT_EQ(counter.advance(4010 * j, 1000 * ms, 1000 * ms + 10), 0U);
+  EXPECT_EQ(counter.advance(4031 * j, 1001 * ms, 1001 * ms + 10), row::reset);
+  EXPECT_EQ(counter.value(), 4010 * j);
+}
+
 TEST(Counter, AStallThatMayHideAWrapIsAmbiguous) {
   // 262144 J of range at 1000 W: 262 s.
   Counter counter(channel(range32));

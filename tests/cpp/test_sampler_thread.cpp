@@ -26,6 +26,14 @@ TEST(SamplerThread, StoppingDoesNotWaitForTheDeadline) {
   sampler->stop();                          // again is nothing
 }
 
+TEST(SamplerThread, StoppingEndsASpin) {
+  Orders orders;
+  const auto sampler =
+      sampler_of(orders, {.period_ns = 3600 * ns_per_s, .rows = 512, .spin_ns = 3600 * ns_per_s});
+  sampler->stop();
+  EXPECT_FALSE(sampler->running());
+}
+
 TEST(SamplerThread, StartWaitsUntilAnUpdateIsDated) {
   // Sweeps that take about a refresh see every update, but not when it was.
   Orders orders;

@@ -258,6 +258,20 @@ def test_an_affinity_is_asked_for() -> None:
         assert session.stats["simulated"]["refused"] == ""
 
 
+def test_who_spins_is_awake_between_samples() -> None:
+    with wr.Session("100ms", "simulated", spin="100ms") as session:
+        until = time.monotonic() + 20
+        # A sample that is slept for takes some ten microseconds.
+        while session.stats["simulated"]["cpu_s"] < 0.05:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+
+
+def test_a_spin_is_a_duration() -> None:
+    with pytest.raises(wr.InvalidError, match="'long' is no duration"):
+        wr.Session(sources="simulated", spin="long")
+
+
 def test_a_refusal_is_told_and_not_fatal() -> None:
     session = wr.Session(sources="simulated", cpu=1000, priority=99)
     with as_nobody():

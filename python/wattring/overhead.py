@@ -107,4 +107,6 @@ def price(begin: Moment, end: Moment) -> Price | str:
         if away_ns > LATEST * (end.t_ns - begin.t_ns):
             return f"too short a time for samples of {package} {away_ns * 1e-9:.2g} s old"
         joules += end_j - begin_j
+    if joules <= 0:
+        return "the packages counted no energy in this time"
     return Price(joules / cpu.busy_s, joules / cpu.all_s)

@@ -127,7 +127,7 @@ def a_container_with_times_of_its_own(machine: FakeMachine) -> None:
     machine.write(
         "proc/self/mountinfo",
         "22 27 0:21 / /proc rw,relatime - proc proc rw\n"
-        "99 22 0:50 /proc/stat /proc/stat rw,nosuid - fuse.lxcfs lxcfs rw",
+        "99 22 0:50 /of/a/container /proc/stat rw,nosuid - fuse.lxcfs lxcfs rw",
     )
 
 
@@ -214,11 +214,11 @@ def moment(
     return Moment(round(t_s * 1e9), cpu, sampler_s, packages, spoiled)
 
 
-BEGIN = moment(1, CpuTime(10, 20))
+BEGIN = moment(1, CpuTime(10, 20), joules=7)
 
 
 def test_a_price_is_joules_by_seconds() -> None:
-    found = price(BEGIN, moment(5, CpuTime(14, 36), joules=48, sampler_s=4))
+    found = price(BEGIN, moment(5, CpuTime(14, 36), joules=55, sampler_s=4))
     assert found == Price(busy_cpu_w=12, any_cpu_w=3)
 
 
@@ -231,6 +231,7 @@ def test_a_price_is_joules_by_seconds() -> None:
         (moment(5, CpuTime(11, 36), sampler_s=1.01), "less than the sampler's own"),
         (moment(5, CpuTime(14, 36), spoiled=1), "began anew"),
         (moment(5, CpuTime(14, 36), joules=None), "package-0 could not be read"),
+        (moment(5, CpuTime(14, 36), joules=7), "counted no energy"),
         (moment(5, CpuTime(14, 36), age_s=0.41), "samples of package-0 0.41 s old"),
     ],
 )
@@ -283,6 +284,14 @@ def test_rate_and_share_are_of_the_time_between_start_and_stop() -> None:
     time.sleep(0.01)
     session.stop()
     assert session.stats["simulated"] == stats
+
+
+def test_a_second_stop_while_the_first_goes_on_changes_nothing() -> None:
+    with wr.Session(sources="simulated") as session:
+        session._self_report.end()
+        stopped = session.stats["simulated"]["elapsed_s"]
+        wait_rows(session, "simulated", 3)
+    assert session.stats["simulated"]["elapsed_s"] == stopped
 
 
 def test_a_report_says_what_the_sampling_cost(busy_machine: FakeMachine) -> None:

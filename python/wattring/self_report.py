@@ -149,13 +149,13 @@ def lines(stats: Mapping[str, SourceStats]) -> list[str]:
     found = []
     for source, s in stats.items():
         # A rate of a handful of samples would be noise.
-        rate = f"{s['rate_hz']:.0f} of " if s["samples"] >= 100 else "asked for "
+        rate = f"{_hertz(s['rate_hz'])} of " if s["samples"] >= 100 else "asked for "
         found += [
-            f"{source}: {s['samples']} samples, {rate}{1e9 / s['period_ns']:.0f} Hz, "
+            f"{source}: {s['samples']} samples, {rate}{_hertz(1e9 / s['period_ns'])} Hz, "
             f"{s['missed']} missed; CPU {s['cpu_s'] * 1e3:.1f} ms, "
             f"{100 * s['cpu_share']:.2f} % of one",
-            f"{source}: late by {_microseconds(s['lateness_ns'])}; a read takes "
-            f"{_microseconds(s['read_ns'])} ({', '.join(s['lateness_ns'])})",
+            f"{source}: late by {_microseconds(s['lateness_ns'])} ({', '.join(s['lateness_ns'])})",
+            f"{source}: a read takes {_microseconds(s['read_ns'])} (likewise)",
         ]
     costs = {source: describe_cost(s["cost"]) for source, s in stats.items()}
     for cost in dict.fromkeys(costs.values()):
@@ -173,6 +173,10 @@ def describe_cost(cost: Cost) -> str:
         f"cost {format_joules(low_j)} to {format_joules(high_j)} J by estimate, "
         f"at up to {watts:.3g} W a busy CPU"
     )
+
+
+def _hertz(rate_hz: float) -> str:
+    return f"{rate_hz:.0f}" if rate_hz >= 100 else f"{rate_hz:.3g}"
 
 
 def _microseconds(quantiles: Quantiles) -> str:

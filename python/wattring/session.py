@@ -167,7 +167,7 @@ class Session:
         `cpu_share` (of one CPU) are what was achieved and used in the `elapsed_s` between start
         and stop. `cost`: the joules that this probably took, by estimate, or why it is unknown.
         `dropped` counts windows of the session that came faster than they could be taken up.
-        Reads /proc/stat: some ten microseconds, more on a machine of many CPUs.
+        Reads /proc/stat: some tens of microseconds, more on a machine of many CPUs.
 
         Raises:
             StateError: the session belongs to another process.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 
 namespace wattring {
@@ -22,39 +24,43 @@ class Tally {
   std::atomic<std::uint64_t> n_{0};
 };
 
-// Durations in fixed buckets on a log scale, eight to an octave: a percentile is right to 6 %.
+// Durations in fixed buckets on a log scale, eight to an octave: a percentile is right to 6.25 %,
+// half a bucket's width by its lower end.
 class Histogram {
  public:
   void add(std::int64_t duration_ns) noexcept {
     const auto ns = static_cast<std::uint64_t>(duration_ns < 0 ? 0 : duration_ns);
+    if (ns > max_.load(std::memory_order_relaxed)) {
+      max_.store(ns, std::memory_order_relaxed);  // first: whoever sees it counted sees this too
+    }
     buckets_[bucket_of(ns)].add(1);
     sum_.add(ns);
-    if (ns > max_.load(std::memory_order_relaxed)) {
-      max_.store(ns, std::memory_order_relaxed);
-    }
   }
 
   std::uint64_t sum_ns() const noexcept { return sum_.get(); }
   std::uint64_t max_ns() const noexcept { return max_.load(std::memory_order_relaxed); }
 
-  // The duration below which the given fraction of all lies; 0 when empty.
-  double percentile_ns(double fraction) const noexcept {
+  // The least duration that the given fraction of all does not exceed, for each of several
+  // fractions in rising order, from one look at the buckets; 0 when empty.
+  template <std::size_t N>
+  std::array<double, N> percentiles_ns(const std::array<double, N>& fractions) const noexcept {
+    std::array<std::uint64_t, count> counts;
     std::uint64_t total = 0;
-    for (const Tally& bucket : buckets_) {
-      total += bucket.get();
+    for (std::size_t i = 0; i < count; ++i) {
+      counts[i] = buckets_[i].get();
+      total += counts[i];
     }
-    if (total == 0) {
-      return 0;
-    }
-    const double wanted = fraction * static_cast<double>(total);
-    std::uint64_t seen = 0;
-    for (std::size_t i = 0; i < buckets_.size(); ++i) {
-      seen += buckets_[i].get();
-      if (static_cast<double>(seen) >= wanted) {
-        return middle_of(i);
+    std::array<double, N> found{};
+    std::size_t bucket = 0;
+    std::uint64_t seen = counts[0];
+    for (std::size_t i = 0; i < N && total > 0; ++i) {
+      while (static_cast<double>(seen) < fractions[i] * static_cast<double>(total)) {
+        seen += counts[++bucket];
       }
+      // Of the bucket with the longest, the middle may lie above it.
+      found[i] = std::min(middle_of(bucket), static_cast<double>(max_ns()));
     }
-    return static_cast<double>(max_ns());
+    return found;
   }
 
  private:

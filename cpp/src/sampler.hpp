@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 
+#include <array>
 #include <atomic>
 #include <memory>
 #include <optional>
@@ -60,12 +61,14 @@ struct SamplerStats {
   std::uint64_t failed = 0;   // sweeps in which no channel could be read
   int last_errno = 0;
   bool running = false;
-  bool gone = false;           // the device vanished
-  double lateness_ns[3] = {};  // p50, p99, max
-  double read_ns[3] = {};      // p50, p99, max
-  double read_s = 0;           // time spent on reading
-  double cpu_s = 0;            // CPU time of the sampling thread
-  std::string refused;         // an affinity or priority that was not granted, and why
+  bool gone = false;            // the device vanished
+  std::uint64_t ambiguous = 0;  // readings with these marks (row.hpp), of all channels
+  std::uint64_t resets = 0;
+  std::array<double, 5> lateness_ns = {};  // p50, p90, p99, p99.9, max
+  std::array<double, 5> read_ns = {};      // likewise
+  double read_s = 0;                       // time spent on reading
+  double cpu_s = 0;                        // CPU time of the sampling thread
+  std::string refused;                     // an affinity or priority that was not granted, and why
 };
 
 // Told of each row by the thread that took it, which has nothing else to do until the next; and

@@ -30,13 +30,16 @@ SamplerStats Sampler::stats() const {
   stats.last_errno = last_errno_.load(std::memory_order_relaxed);
   stats.running = running();
   stats.gone = gone_.load(std::memory_order_acquire);
-  const auto fill = [](const Histogram& histogram, double (&to)[3]) {
-    to[0] = histogram.percentile_ns(0.50);
-    to[1] = histogram.percentile_ns(0.99);
-    to[2] = static_cast<double>(histogram.max_ns());
+  for (const ChannelTallies& tallies : tallies_) {
+    stats.ambiguous += tallies.ambiguous.get();
+    stats.resets += tallies.reset.get();
+  }
+  const auto quantiles = [](const Histogram& histogram) {
+    const auto p = histogram.percentiles_ns(std::array{0.5, 0.9, 0.99, 0.999});
+    return std::array{p[0], p[1], p[2], p[3], static_cast<double>(histogram.max_ns())};
   };
-  fill(lateness_, stats.lateness_ns);
-  fill(read_time_, stats.read_ns);
+  stats.lateness_ns = quantiles(lateness_);
+  stats.read_ns = quantiles(read_time_);
   stats.read_s = static_cast<double>(read_time_.sum_ns()) * 1e-9;
   if (!ready_.rung()) {
     return stats;

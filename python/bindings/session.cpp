@@ -7,6 +7,7 @@
 #include <array>
 
 #include "bindings.hpp"
+#include "rows.hpp"
 #include "without_gil.hpp"
 
 namespace py = pybind11;
@@ -59,11 +60,13 @@ py::array view_rows(const py::object& session, std::size_t source, const py::dty
 py::dict stats_of(Session& session, std::size_t source) {
   const Sampler& sampler = sampler_at(session, source);
   const SamplerStats stats = sampler.stats();
-  const auto quantiles = [](const double (&ns)[3]) {
+  const auto quantiles = [](const std::array<double, 5>& ns) {
     py::dict d;
     d["p50"] = ns[0];
-    d["p99"] = ns[1];
-    d["max"] = ns[2];
+    d["p90"] = ns[1];
+    d["p99"] = ns[2];
+    d["p99.9"] = ns[3];
+    d["max"] = ns[4];
     return d;
   };
   py::dict d;
@@ -77,12 +80,41 @@ py::dict stats_of(Session& session, std::size_t source) {
   d["last_errno"] = stats.last_errno;
   d["running"] = stats.running;
   d["gone"] = stats.gone;
+  d["ambiguous"] = stats.ambiguous;
+  d["resets"] = stats.resets;
   d["lateness_ns"] = quantiles(stats.lateness_ns);
   d["read_ns"] = quantiles(stats.read_ns);
   d["cpu_s"] = stats.cpu_s;
   d["refused"] = stats.refused;
   d["dropped"] = session.windows().dropped();
   return d;
+}
+
+// The newest row: (t_end_ns, readings in the unit of their channels, None for one that failed);
+// None before the first.
+py::object newest_row(const Session& session, std::size_t source) {
+  const Sampler& sampler = sampler_at(session, source);
+  const Ring& ring = sampler.ring();
+  std::vector<std::uint64_t> words(ring.words_per_row());
+  for (;;) {
+    std::uint64_t cursor = ring.head();
+    if (cursor-- == 0) {
+      return py::none();
+    }
+    if (ring.read(cursor, words).rows == 1) {
+      break;
+    }
+  }
+  const Rows row(words, ring.words_per_row());
+  py::list readings;
+  for (std::size_t i = 0; i < sampler.channels().size(); ++i) {
+    if ((row.marks(0, i) & row::failed) != 0) {
+      readings.append(py::none());
+    } else {
+      readings.append(static_cast<double>(row.reading(0, i)) * sampler.channels()[i].scale);
+    }
+  }
+  return py::make_tuple(row.t_end(0), readings);
 }
 
 py::dict dict_of(const Bounded& energy) {
@@ -313,6 +345,7 @@ void register_session(py::module_& module) {
              return session.samplers().at(source)->ring().rows();
            })
       .def("stats", &stats_of)
+      .def("newest_row", &newest_row)
       .def("report", &report_of)
       .def("ended_windows", &ended_windows, py::arg("cursor"))
       .def(

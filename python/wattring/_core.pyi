@@ -9,10 +9,9 @@ __version__: str
 
 _Rows: TypeAlias = npt.NDArray[np.void]
 
-class Quantiles(TypedDict):
-    p50: float
-    p99: float
-    max: float
+Quantiles = TypedDict(
+    "Quantiles", {"p50": float, "p90": float, "p99": float, "p99.9": float, "max": float}
+)
 
 class SamplerStats(TypedDict):
     period_ns: int
@@ -24,6 +23,8 @@ class SamplerStats(TypedDict):
     last_errno: int
     running: bool
     gone: bool
+    ambiguous: int
+    resets: int
     lateness_ns: Quantiles
     read_ns: Quantiles
     read_s: float
@@ -211,6 +212,7 @@ class Session:
     def channels(self, arg0: int, /) -> list[Channel]: ...
     def capacity(self, arg0: int, /) -> int: ...
     def stats(self, arg0: int, /) -> SamplerStats: ...
+    def newest_row(self, arg0: int, /) -> tuple[int, list[float | None]] | None: ...
     def report(self) -> NativeReport: ...
     def ended_windows(self, cursor: int) -> tuple[list[tuple[str, int, int]], int, int]: ...
     def mark(self, t_ns: int) -> Mark: ...

@@ -7,6 +7,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from wattring import self_report
 from wattring.figures import format_joules, wrapped
 from wattring.measurement import root_channels
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wattring._core import BoundedTotal, Channel, LedgerEntry, NativeReport
+    from wattring.self_report import SourceStats
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ class Report:
         pending: ends and begins that could not be settled in time; 0 unless a sensor stalls.
         dropped: windows not counted because too many ended at once for the sampler to keep up.
         late: windows not counted because the session had stopped.
+        stats: how the sampling went and what it cost, `session.stats` of that moment.
 
     """
 
@@ -101,6 +104,7 @@ class Report:
     dropped: int = 0
     late: int = 0
     notes: list[str] = field(default_factory=list)
+    stats: dict[str, SourceStats] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything under the same names, fit for JSON (what is not finite becomes None)."""
@@ -151,7 +155,12 @@ class Report:
             for row in rows
         ]
         return "\n".join(
-            [*lines, "energy of whole devices, not of this process alone", *wrapped(self.notes)]
+            [
+                *lines,
+                "energy of whole devices, not of this process alone",
+                *wrapped(self.notes),
+                *self_report.lines(self.stats),
+            ]
         )
 
 
@@ -167,7 +176,9 @@ def _pair(total: BoundedTotal) -> tuple[float, float]:
     return total["lower_j"], total["upper_j"]
 
 
-def from_ledger(native: NativeReport, channels: Sequence[Channel]) -> Report:
+def from_ledger(
+    native: NativeReport, channels: Sequence[Channel], stats: dict[str, SourceStats]
+) -> Report:
     """Build a Report from the native ledger; `channels` of all sources, in order."""
     windows = {entry["name"]: _totals(entry, channels) for entry in native["names"]}
     notes = []
@@ -204,6 +215,7 @@ def from_ledger(native: NativeReport, channels: Sequence[Channel]) -> Report:
         dropped=native["dropped"],
         late=native["late"],
         notes=notes,
+        stats=stats,
     )
 
 

@@ -13,6 +13,7 @@ from wattring.errors import InvalidError, refuse_pickle
 from wattring.measurement_build import from_energies
 from wattring.refresh import Refresh, from_native
 from wattring.report import Report, from_ledger
+from wattring.self_report import SelfReport
 from wattring.visible import seen
 from wattring.window import SyncedWindow, Window
 
@@ -26,9 +27,10 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from typing_extensions import Self
 
-    from wattring._core import Channel, Environment, Mark, SamplerStats, Skipped
+    from wattring._core import Channel, Environment, Mark, Skipped
     from wattring.measurement import Measurement
     from wattring.recording import Recording
+    from wattring.self_report import SourceStats
     from wattring.syncing import Sync
     from wattring.trace import Trace
 
@@ -103,15 +105,22 @@ class Session:
         self._unknown = [s for s in unknown if s.source in self._names]
         self._channels = {n: self._native.channels(i) for i, n in enumerate(self._names)}
         self._dtypes: dict[str, np.dtype[np.void]] = {}
+        self._self_report = SelfReport(
+            self._native, self._channels, self._native.skipped, environment.proc
+        )
 
     def start(self) -> Self:
         """Start sampling; returns when the first samples are there. A session starts once."""
         self._native.start()
+        self._self_report.begin()
         return self
 
     def stop(self) -> None:
         """Stop sampling. Samples and energies stay available; stopping twice does no harm."""
-        self._native.stop()
+        try:
+            self._self_report.end()
+        finally:
+            self._native.stop()
 
     def __enter__(self) -> Self:
         self.start()
@@ -154,15 +163,23 @@ class Session:
         return [*self._native.skipped, *self._unknown]
 
     @property
-    def stats(self) -> dict[str, SamplerStats]:
-        """Per source: samples, missed deadlines, lateness and read time in ns, CPU seconds.
+    def stats(self) -> dict[str, SourceStats]:
+        """Per source, what the sampling was and what it cost; docs/overhead.md has each figure.
 
-        `read_s` is the time spent on reading, `spared` counts the samples left out for the sake of
-        `gpu_budget`.
-        `period_ns` is the one asked for, or the least that the source allows.
+        `samples` taken, `missed` deadlines, samples `spared` for the sake of `gpu_budget`;
+        `lateness_ns` and `read_ns`: p50, p90, p99 and p99.9 (right to 6.25 %) and max; `read_s`
+        spent on reading; `cpu_s` of the sampling thread.
+        `period_ns` is the one asked for, or the least that the source allows; `rate_hz` and
+        `cpu_share` (of one CPU) are what was achieved and used in the `elapsed_s` between start
+        and stop. `cost`: the joules that this probably took, by estimate, or why it is unknown.
         `dropped` counts windows of the session that came faster than they could be taken up.
+        Reads /proc/stat: some tens of microseconds, more on a machine of many CPUs.
+
+        Raises:
+            StateError: the session belongs to another process.
+
         """
-        return {name: self._native.stats(i) for i, name in enumerate(self._names)}
+        return self._self_report.stats()
 
     def refresh(self) -> dict[str, Refresh]:
         """Tell how often each channel publishes, as stated and as observed, and if it is stuck.
@@ -259,7 +276,7 @@ class Session:
 
         """
         channels = [channel for name in self._names for channel in self._channels[name]]
-        return from_ledger(self._native.report(), channels)
+        return from_ledger(self._native.report(), channels, self.stats)
 
     def idle(self, seconds: str | float = 2.0) -> Baseline:
         """Measure the machine at rest for `measurement.net(baseline)`; returns after that time.

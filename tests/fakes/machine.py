@@ -25,6 +25,10 @@ EVENTS = {
     "psys": (5, "energy-psys"),
 }
 FIXED_DRAM_MODELS = (0x3F, 0x4F, 0x55, 0x6A)
+CPU_STATES = (
+    *("user", "nice", "system", "idle", "iowait", "irq", "softirq", "steal"),
+    *("guest", "guest_nice"),
+)
 POWERCAP = "sys/class/powercap"
 PMU = "sys/bus/event_source/devices/power"
 
@@ -115,6 +119,13 @@ class FakeMachine:
     def cut_registers(self, cpu: int, address: int) -> None:
         """From this address on, reads of the msr device fail until the registers are set again."""
         os.truncate(self.root / f"dev/cpu/{cpu}/msr", address)
+
+    def set_cpu_time(self, **ticks: int) -> None:
+        """Let all CPUs together have spent so many hundredths of a second in each state."""
+        times = [str(ticks.pop(state, 0)) for state in CPU_STATES]
+        assert not ticks, "no such states"
+        self.write("proc/stat.new", f"cpu  {' '.join(times)}\ncpu0 7")
+        (self.root / "proc/stat.new").rename(self.root / "proc/stat")
 
     def remove(self, name: str) -> None:
         """Take a file or a folder away, under the feet of whoever has it open."""

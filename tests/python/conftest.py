@@ -14,6 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from fakes.busy import BOOT
 from fakes.machine import FakeMachine
 from fakes.nvml import FakeNvml, compile_nvml
 from fakes.perf import FakePerf, compile_perf
@@ -36,6 +37,14 @@ os.environ["WATTRING_CALIBRATION"] = "/nonexistent/sensors"
 @pytest.fixture
 def machine(tmp_path: Path) -> FakeMachine:
     return FakeMachine(tmp_path)
+
+
+@pytest.fixture
+def busy_machine(tmp_path: Path) -> FakeMachine:
+    """Two packages, after a boot in which the CPUs have done much."""
+    machine = FakeMachine(tmp_path, packages=2)
+    machine.set_cpu_time(**BOOT)
+    return machine
 
 
 @pytest.fixture

@@ -6,13 +6,14 @@ import argparse
 import json
 from typing import TYPE_CHECKING, Any
 
-from wattring import _core
+from wattring import self_report
 from wattring.measurement import format_joules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wattring._core import Skipped
+    from wattring.self_report import SourceStats
     from wattring.session import Session
 
 FAILED = 125  # exit status: wattring itself, as in env(1) and timeout(1)
@@ -68,39 +69,10 @@ def between(bounds: tuple[float, float]) -> str:
     return f"({format_joules(bounds[0])} … {format_joules(bounds[1])})"
 
 
-class Sampling:
-    """How the sampling goes from here on: a session takes its first samples faster than later."""
-
-    def __init__(self, session: Session) -> None:
-        self._session = session
-        self._before = session.stats
-        self._begin_ns = _core.now_ns()
-
-    def stats(self) -> dict[str, dict[str, Any]]:
-        """Complete `session.stats` by the rate and the share of a CPU until now."""
-        after = self._session.stats
-        seconds = (_core.now_ns() - self._begin_ns) * 1e-9
-        return {
-            source: {
-                **stats,
-                "rate_hz": (stats["samples"] - self._before[source]["samples"]) / seconds,
-                "cpu_share": (stats["cpu_s"] - self._before[source]["cpu_s"]) / seconds,
-            }
-            for source, stats in after.items()
-        }
-
-
-def sampling_lines(stats: dict[str, dict[str, Any]], session: Session) -> list[str]:
+def sampling_lines(stats: dict[str, SourceStats], session: Session) -> list[str]:
     """How the sampling went, and what was left out, in lines of at most 100 columns or so."""
-    lines = []
+    lines = self_report.lines(stats)
     for source, s in stats.items():
-        # A rate of a handful of samples would be noise.
-        rate = f" at {s['rate_hz']:.0f} Hz" if s["samples"] >= 100 else ""
-        lines.append(
-            f"{source}: {s['samples']} samples{rate}, {s['missed']} missed, "
-            f"{s['lateness_ns']['p99'] / 1e3:.0f} µs late (p99); "
-            f"CPU {s['cpu_s'] * 1e3:.1f} ms, {100 * s['cpu_share']:.2f} % of one"
-        )
         if s["spared"]:
             lines.append(
                 f"{source}: {s['spared']} samples left out to keep the driver free "

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from wattring.measurement import Measurement
+    from wattring.self_report import SourceStats
 
 EXAMPLES = """examples:
   wattring demo
@@ -67,7 +68,6 @@ def run(options: argparse.Namespace) -> int:
     measured: list[tuple[str, Measurement]] = []
     try:
         with session:
-            sampling = common.Sampling(session)
             for phase in phases:
                 if watched:
                     output.report(f"measuring {phase.seconds:g} s: {phase.name} ...")
@@ -79,7 +79,7 @@ def run(options: argparse.Namespace) -> int:
                     measured.append((phase.name, session.between(mark, session.mark())))
     finally:
         if measured:
-            stats = sampling.stats()
+            stats = session.stats
             if options.json:
                 output.emit(common.dump(as_dict(measured, stats, refusal)))
             else:
@@ -158,7 +158,7 @@ def true_energy_j(channel: str, t_begin_ns: int, t_end_ns: int) -> float:
 
 
 def as_dict(
-    measured: list[tuple[str, Measurement]], stats: dict[str, dict[str, Any]], refusal: str
+    measured: list[tuple[str, Measurement]], stats: dict[str, SourceStats], refusal: str
 ) -> dict[str, Any]:
     """Format for programs."""
     phases = []
@@ -178,7 +178,7 @@ def as_dict(
 
 def as_lines(
     measured: list[tuple[str, Measurement]],
-    stats: dict[str, dict[str, Any]],
+    stats: dict[str, SourceStats],
     session: Session,
     refusal: str,
 ) -> list[str]:

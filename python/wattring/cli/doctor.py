@@ -14,6 +14,7 @@ from wattring.discovery import sources
 from wattring.errors import WattringError
 from wattring.gpus import from_channels
 from wattring.provenance import cpuinfo, machine
+from wattring.self_report import describe_cost
 from wattring.session import Session
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from wattring.discovery import SourceInfo
     from wattring.gpus import Gpu
     from wattring.refresh import Refresh
+    from wattring.self_report import SourceStats
 
 EXAMPLES = """examples:
   wattring doctor          which interface is readable, the smallest fix for each that is not
@@ -164,16 +166,15 @@ def milliseconds(ns: int) -> str:
 
 def measure(
     name: str,
-) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Refresh]], dict[str, int]]:
+) -> tuple[dict[str, SourceStats], dict[str, dict[str, Refresh]], dict[str, int]]:
     """Sample at 1 kHz: lateness, read time, cost; the sensors' refresh, and what they average.
 
     For one second, or as long as the slowest sensor needs to show its pace.
     """
     with Session("1ms", name) as session:
-        sampling = common.Sampling(session)
         slowest_ns = max(c.refresh_ns for of in session.channels.values() for c in of)
         time.sleep(max(1, 25e-9 * slowest_ns))
-        stats = sampling.stats()  # first: what follows costs a CPU's time
+        stats = session.stats  # first: what follows costs a CPU's time
         refresh = session.refresh()
         by_source = {
             source: {c.name: refresh[c.name] for c in channels if c.name in refresh}
@@ -213,6 +214,7 @@ def as_lines(document: dict[str, Any], refresh: dict[str, dict[str, Refresh]]) -
         yield f"    one read   {microseconds(s['read_ns'])}"
         yield f"    achieved   {s['rate_hz']:.1f} Hz, {s['missed']} deadlines missed"
         yield f"    costs      {100 * s['cpu_share']:.2f} % of one CPU"
+        yield f"    joules     {describe_cost(s['cost'])}"
         for channel, found in refresh[name].items():
             averaging_ns = document["averaging_ns"].get(channel, 0)
             mean = f"; each the mean of {averaging_ns / 1e6:g} ms" if averaging_ns else ""

@@ -104,7 +104,6 @@ def run(options: argparse.Namespace) -> int:
     status = 0
     with signals.installed():
         with session:
-            sampling = common.Sampling(session)
             try:
                 while len(runs) < options.repeat and not signals.caught:
                     runs.append(run_once(session, command, signals))
@@ -115,10 +114,9 @@ def run(options: argparse.Namespace) -> int:
                 # Not to the top at once: what earlier runs gave is reported all the same.
                 output.complain(str(error))
                 status = common.FAILED
-            stats = sampling.stats()
         if not runs and status:
             return status
-        result = stat_report.Report(command, period_ns, runs, session, stats)
+        result = stat_report.Report(command, period_ns, runs, session, session.stats)
         text = common.dump(result.as_dict()) if options.json else result.as_table()
         if file is None:
             output.report(text)

@@ -14,6 +14,7 @@ from wattring.provenance import describe_skipped, machine
 
 if TYPE_CHECKING:
     from wattring.measurement import Measurement
+    from wattring.self_report import SourceStats
     from wattring.session import Session
 
 
@@ -42,7 +43,7 @@ class Report:
     period_ns: int
     runs: list[Run]
     session: Session
-    stats: dict[str, dict[str, Any]]
+    stats: dict[str, SourceStats]
 
     def as_dict(self) -> dict[str, Any]:
         """Format for programs; the names are those of Measurement and of `session.stats`."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from channels import channels
 from gpus import gpus, simulations
 from lines import Line, json_lines, show, status
+from polling import polling
 from traces import traces
 from windows import python_window, window_cost, window_million
 
@@ -184,6 +185,7 @@ def main() -> int:
     lines += window_cost(programs, rounds) + window_million(programs) + python_window(rounds)
     lines += traces(1_000_000 if options.quick else 10_000_000, 3)
     lines += gpus(1 if options.quick else 5)
+    lines += polling(3 if options.quick else 11)
     lines += import_time(7 if options.quick else 21)
     tables = simulations()
     show(lines, tables)

@@ -52,6 +52,10 @@ typedef struct {
 } nvmlUtilization_t;
 
 typedef struct {
+  unsigned long long total, free, used;
+} nvmlMemory_t;
+
+typedef struct {
   unsigned int version;
   int sensorType;
   int temperature;

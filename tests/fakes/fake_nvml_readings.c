@@ -215,6 +215,16 @@ nvmlReturn_t nvmlDeviceGetUtilizationRates(nvmlDevice_t device, nvmlUtilization_
   return end(code);
 }
 
+// No meter of energy needs it, but CodeCarbon has no GPUs where it cannot be told.
+nvmlReturn_t nvmlDeviceGetMemoryInfo(nvmlDevice_t device, nvmlMemory_t* memory) {
+  int gpu = 0;
+  const nvmlReturn_t code = begin("nvmlDeviceGetMemoryInfo", device, &gpu);
+  if (code == success) {
+    *memory = (nvmlMemory_t){.total = 80ULL << 30, .free = 79ULL << 30, .used = 1ULL << 30};
+  }
+  return end(code);
+}
+
 static nvmlReturn_t say_reasons(const char* function, nvmlDevice_t device,
                                 unsigned long long* reasons) {
   int gpu = 0;

@@ -152,6 +152,15 @@ class FakeMachine:
         self.zones[place, domain].append(directory)
         self.set_count(place, domain, self.counts[place, domain])
 
+    def nest_zones(self) -> None:
+        """Show each zone inside its parent and its control type as well, as the kernel does."""
+        powercap = self.root / POWERCAP
+        (powercap / "intel-rapl").mkdir()
+        (powercap / "intel-rapl/subsystem").symlink_to("..")
+        for zone in sorted(powercap.glob("intel-rapl:*")):
+            parent = zone.name.rpartition(":")[0]
+            (powercap / parent / zone.name).symlink_to(f"../{zone.name}")
+
     def add_perf(
         self,
         cpumask: str = "0",

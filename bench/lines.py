@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -38,8 +36,3 @@ def show(lines: Sequence[Line], tables: Mapping[str, str]) -> None:
 def status(lines: Sequence[Line]) -> int:
     """Give the exit status: 1 if a figure is beyond its limit."""
     return 1 if any(line.good is False for line in lines) else 0
-
-
-def json_lines(*command: str) -> list[dict[str, Any]]:
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]

@@ -18,18 +18,12 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 
+from gates import gates
 from gpus import gpus, simulations
-from lines import Line, json_lines, show, status
+from lines import Line, show, status
+from programs import ROOT, build, json_lines
 from traces import traces
 from windows import python_window, window_cost, window_million
-
-ROOT = Path(__file__).parents[1]
-
-
-def build() -> Path:
-    for command in (["--preset", "release"], ["--build", "--preset", "release"]):
-        subprocess.run(["cmake", *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    return ROOT / "build" / "release" / "bench"
 
 
 def sampler(programs: Path, rounds: int) -> list[Line]:
@@ -175,7 +169,8 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     options = parser.parse_args()
     programs = build()
-    lines = sampler(programs, 3 if options.quick else 11)
+    lines = gates(programs)
+    lines += sampler(programs, 3 if options.quick else 11)
     lines += ring(programs)
     lines += python_ring(seconds_to_fill=2**20 * 50e-6)
     rounds = 11 if options.quick else 51

@@ -13,7 +13,6 @@ import platform
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -21,121 +20,11 @@ from pathlib import Path
 from gates import gates
 from gpus import gpus, simulations
 from lines import Line, show, status
-from programs import ROOT, build, json_lines
+from programs import ROOT, build
+from rings import python_ring
+from sampling import sampling
 from traces import traces
 from windows import python_window, window_cost, window_million
-
-
-def sampler(programs: Path, rounds: int) -> list[Line]:
-    with tempfile.TemporaryDirectory() as folder:
-        results = json_lines(str(programs / "sampler_vs_loop"), folder, str(rounds), "1")
-    lines = []
-    for result in results:
-        hz, ours, loop = result["asked_hz"], result["sampler"], result["loop"]
-        at = f"{hz / 1000:g} kHz" if hz else "flat out"
-        cost = f"{ours['cpu_ns_per_sample']:.0f} ns against {loop['cpu_ns_per_sample']:.0f} ns"
-        if hz:
-            limit = 1.15
-            lines.append(
-                Line(
-                    f"sampler, {at}: CPU per sample / bare loop",
-                    result["cpu_ratio"],
-                    "x",
-                    cost,
-                    f"<= {limit}" if hz == 1000 else "",
-                    result["cpu_ratio"] <= limit if hz == 1000 else None,
-                )
-            )
-            achieved = ours["rate_hz"] / hz
-            lines.append(
-                Line(
-                    f"sampler, {at}: achieved rate",
-                    achieved,
-                    "of asked",
-                    f"loop {loop['rate_hz'] / hz:.4f}",
-                    ">= 0.99 (idle machine)",
-                    achieved >= 0.99,
-                )
-            )
-            for quantile in ("p50", "p99", "max"):
-                key = f"late_{quantile}_ns"
-                lines.append(
-                    Line(
-                        f"sampler, {at}: lateness {quantile}",
-                        ours[key] / 1e3,
-                        "us",
-                        f"loop {loop[key] / 1e3:.1f} us",
-                    )
-                )
-        else:
-            ratio = result["rate_ratio"]
-            reference = f"{ours['rate_hz']:.0f} Hz against {loop['rate_hz']:.0f} Hz"
-            lines.append(
-                Line(
-                    f"sampler, {at}: rate / bare loop",
-                    ratio,
-                    "x",
-                    reference,
-                    ">= 0.85",
-                    ratio >= 0.85,
-                )
-            )
-    return lines
-
-
-def ring(programs: Path) -> list[Line]:
-    (copy,) = json_lines(str(programs / "ring_copy"))
-    ratio = copy["bandwidth_ratio"]
-    return [
-        Line(
-            "copy of 2^20 rows: bandwidth / memcpy",
-            ratio,
-            "x",
-            f"{copy['read_us']:.0f} us",
-            ">= 0.5",
-            ratio >= 0.5,
-        )
-    ]
-
-
-def python_ring(seconds_to_fill: float) -> list[Line]:
-    """Fill a ring of 2^20 rows by real sampling, then view and copy it."""
-    import numpy as np
-
-    import wattring as wr
-
-    session = wr.Session(seconds_to_fill / 2**20, "simulated", rows=2**20).start()
-    while session.stats["simulated"]["samples"] < 2**20:
-        time.sleep(0.1)
-    session.stop()
-    views, copies, plain = [], [], []
-    for _ in range(101):
-        began = time.perf_counter_ns()
-        view = session.ring_view("simulated")
-        views.append(time.perf_counter_ns() - began)
-        assert len(view) == 2**20
-        assert not view.flags.owndata
-    for _ in range(9):
-        began = time.perf_counter_ns()
-        rows = session.samples("simulated")
-        middle = time.perf_counter_ns()
-        reference = np.copy(view)
-        plain.append(time.perf_counter_ns() - middle)
-        copies.append(middle - began)
-        assert rows.nbytes == reference.nbytes
-    view_us = statistics.median(views) / 1e3
-    ratio = statistics.median(p / c for p, c in zip(plain, copies, strict=True))
-    return [
-        Line("ring_view of 2^20 rows", view_us, "us", "no copy", "< 20", view_us < 20),
-        Line(
-            "samples() of 2^20 rows: bandwidth / numpy.copy",
-            ratio,
-            "x",
-            f"{statistics.median(copies) / 1e3:.0f} us",
-            ">= 0.5",
-            ratio >= 0.5,
-        ),
-    ]
 
 
 def import_time(rounds: int) -> list[Line]:
@@ -170,8 +59,7 @@ def main() -> int:
     options = parser.parse_args()
     programs = build()
     lines = gates(programs)
-    lines += sampler(programs, 3 if options.quick else 11)
-    lines += ring(programs)
+    lines += sampling(programs, 3 if options.quick else 11)
     lines += python_ring(seconds_to_fill=2**20 * 50e-6)
     rounds = 11 if options.quick else 51
     lines += window_cost(programs, rounds) + window_million(programs) + python_window(rounds)

@@ -1,4 +1,4 @@
-"""The gates of the benchmarks: what they let pass, and what they say."""
+"""The gate of instruction counts: what it lets pass, and what it says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
 from typing import TYPE_CHECKING
 
-from gates import OPERATIONS, Counted, closest, judge
+from instructions import OPERATIONS, Counted, closest, judge
 
 if TYPE_CHECKING:
     from lines import Line

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,12 @@ def show(lines: Sequence[Line], tables: Mapping[str, str]) -> None:
         )
     for name, table in tables.items():
         print(f"\n{name}\n{table.rstrip()}")
+
+
+def progress(text: str) -> None:
+    """Say at a terminal what is being measured, in place of what was said before."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
 
 
 def status(lines: Sequence[Line]) -> int:

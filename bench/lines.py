@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,11 +34,12 @@ def show(lines: Sequence[Line], tables: Mapping[str, str]) -> None:
         print(f"\n{name}\n{table.rstrip()}")
 
 
+def progress(text: str) -> None:
+    """Say at a terminal what is being measured, in place of what was said before."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
 def status(lines: Sequence[Line]) -> int:
     """Give the exit status: 1 if a figure is beyond its limit."""
     return 1 if any(line.good is False for line in lines) else 0
-
-
-def json_lines(*command: str) -> list[dict[str, Any]]:
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return [json.loads(line) for line in done.stdout.splitlines()]

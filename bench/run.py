@@ -1,201 +1,96 @@
-"""All benchmarks in one table: `python bench/run.py [--quick] [--json FILE]`.
+"""All benchmarks in one table: `python bench/run.py [--quick] [--only PART]... [--json FILE]`.
 
 Each figure stands beside a reference measured in the same run, and most have a limit; the exit
-status is 1 if one is exceeded. Needs cmake, ninja, a C++ compiler, and wattring installed in the
-interpreter that runs this.
+status is 1 if one is exceeded. Needs cmake, ninja, a C++ compiler, valgrind, and wattring installed
+in the interpreter that runs this.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import platform
-import statistics
-import subprocess
 import sys
-import tempfile
-import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from channels import channels
+from gates import gates
 from gpus import gpus, simulations
-from lines import Line, json_lines, show, status
+from lifetime import import_time, memory, start_and_stop
+from lines import Line, progress, show, status
 from polling import polling
+from programs import build
+from provenance import facts
+from reads import reads
+from rings import python_ring
+from sampling import sampling
+from scaling import channels_at_1_khz, sessions
 from traces import traces
 from windows import python_window, window_cost, window_million
+from workloads import workloads
 
-ROOT = Path(__file__).parents[1]
-
-
-def build() -> Path:
-    for command in (["--preset", "release"], ["--build", "--preset", "release"]):
-        subprocess.run(["cmake", *command], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    return ROOT / "build" / "release" / "bench"
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
-def sampler(programs: Path, rounds: int) -> list[Line]:
-    with tempfile.TemporaryDirectory() as folder:
-        results = json_lines(str(programs / "sampler_vs_loop"), folder, str(rounds), "1")
-    lines = []
-    for result in results:
-        hz, ours, loop = result["asked_hz"], result["sampler"], result["loop"]
-        at = f"{hz / 1000:g} kHz" if hz else "flat out"
-        cost = f"{ours['cpu_ns_per_sample']:.0f} ns against {loop['cpu_ns_per_sample']:.0f} ns"
-        if hz:
-            limit = 1.15
-            lines.append(
-                Line(
-                    f"sampler, {at}: CPU per sample / bare loop",
-                    result["cpu_ratio"],
-                    "x",
-                    cost,
-                    f"<= {limit}" if hz == 1000 else "",
-                    result["cpu_ratio"] <= limit if hz == 1000 else None,
-                )
-            )
-            achieved = ours["rate_hz"] / hz
-            lines.append(
-                Line(
-                    f"sampler, {at}: achieved rate",
-                    achieved,
-                    "of asked",
-                    f"loop {loop['rate_hz'] / hz:.4f}",
-                    ">= 0.99 (idle machine)",
-                    achieved >= 0.99,
-                )
-            )
-            for quantile in ("p50", "p99", "max"):
-                key = f"late_{quantile}_ns"
-                lines.append(
-                    Line(
-                        f"sampler, {at}: lateness {quantile}",
-                        ours[key] / 1e3,
-                        "us",
-                        f"loop {loop[key] / 1e3:.1f} us",
-                    )
-                )
-        else:
-            ratio = result["rate_ratio"]
-            reference = f"{ours['rate_hz']:.0f} Hz against {loop['rate_hz']:.0f} Hz"
-            lines.append(
-                Line(
-                    f"sampler, {at}: rate / bare loop",
-                    ratio,
-                    "x",
-                    reference,
-                    ">= 0.85",
-                    ratio >= 0.85,
-                )
-            )
-    return lines
+def parts(programs: Path, *, quick: bool) -> dict[str, Callable[[], list[Line]]]:
+    """What can be run, by its name, in the order of the table."""
 
+    def few(quickly: int, otherwise: int) -> int:
+        return quickly if quick else otherwise
 
-def ring(programs: Path) -> list[Line]:
-    (copy,) = json_lines(str(programs / "ring_copy"))
-    ratio = copy["bandwidth_ratio"]
-    return [
-        Line(
-            "copy of 2^20 rows: bandwidth / memcpy",
-            ratio,
-            "x",
-            f"{copy['read_us']:.0f} us",
-            ">= 0.5",
-            ratio >= 0.5,
-        )
-    ]
-
-
-def python_ring(seconds_to_fill: float) -> list[Line]:
-    """Fill a ring of 2^20 rows by real sampling, then view and copy it."""
-    import numpy as np
-
-    import wattring as wr
-
-    session = wr.Session(seconds_to_fill / 2**20, "simulated", rows=2**20).start()
-    while session.stats["simulated"]["samples"] < 2**20:
-        time.sleep(0.1)
-    session.stop()
-    views, copies, plain = [], [], []
-    for _ in range(101):
-        began = time.perf_counter_ns()
-        view = session.ring_view("simulated")
-        views.append(time.perf_counter_ns() - began)
-        assert len(view) == 2**20
-        assert not view.flags.owndata
-    for _ in range(9):
-        began = time.perf_counter_ns()
-        rows = session.samples("simulated")
-        middle = time.perf_counter_ns()
-        reference = np.copy(view)
-        plain.append(time.perf_counter_ns() - middle)
-        copies.append(middle - began)
-        assert rows.nbytes == reference.nbytes
-    view_us = statistics.median(views) / 1e3
-    ratio = statistics.median(p / c for p, c in zip(plain, copies, strict=True))
-    return [
-        Line("ring_view of 2^20 rows", view_us, "us", "no copy", "< 20", view_us < 20),
-        Line(
-            "samples() of 2^20 rows: bandwidth / numpy.copy",
-            ratio,
-            "x",
-            f"{statistics.median(copies) / 1e3:.0f} us",
-            ">= 0.5",
-            ratio >= 0.5,
+    return {
+        "gates": lambda: gates(programs, few(3, 11)),
+        "sampling": lambda: sampling(programs, few(3, 11)),
+        "reads": lambda: reads(programs, few(11, 51)),
+        "ring": lambda: python_ring(seconds_to_fill=2**20 * 50e-6),
+        "windows": lambda: (
+            window_cost(programs, few(11, 51))
+            + window_million(programs)
+            + python_window(few(11, 51))
         ),
-    ]
-
-
-def import_time(rounds: int) -> list[Line]:
-    def once(program: str) -> float:
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", program], check=True)
-        return (time.perf_counter() - began) * 1e3
-
-    extra = []
-    for _ in range(rounds):
-        bare = once("pass")
-        extra.append(once("import wattring") - bare)
-    ms = statistics.median(extra)
-    return [Line("import wattring", ms, "ms", "more than a bare interpreter", "< 40", ms < 40)]
-
-
-def commit() -> str:
-    done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown"
+        "workloads": lambda: workloads(few(6, 40), 0.25 if quick else 0.5),
+        "channels": lambda: (
+            channels(programs, few(3, 11)) + channels_at_1_khz(few(1, 7), 0.5 if quick else 1.0)
+        ),
+        "sessions": lambda: sessions(few(1, 7), 0.5 if quick else 1.0),
+        "lifetime": lambda: (
+            import_time(few(7, 21)) + start_and_stop(few(7, 21)) + memory(few(2, 20))
+        ),
+        "traces": lambda: traces(few(1_000_000, 10_000_000), 3),
+        "gpus": lambda: gpus(few(1, 5)),
+        "polling": lambda: polling(few(3, 11)),
+    }
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="fewer rounds, a less full ring")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds")
+    names = list(parts(Path(), quick=True))
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=names,
+        metavar="PART",
+        help=f"this part; may be given several times: {', '.join(names)}",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     options = parser.parse_args()
+    progress("building")
     programs = build()
-    lines = sampler(programs, 3 if options.quick else 11)
-    lines += channels(programs, 3 if options.quick else 11)
-    lines += ring(programs)
-    lines += python_ring(seconds_to_fill=2**20 * 50e-6)
-    rounds = 11 if options.quick else 51
-    lines += window_cost(programs, rounds) + window_million(programs) + python_window(rounds)
-    lines += traces(1_000_000 if options.quick else 10_000_000, 3)
-    lines += gpus(1 if options.quick else 5)
-    lines += polling(3 if options.quick else 11)
-    lines += import_time(7 if options.quick else 21)
-    tables = simulations()
+    lines = []
+    for name, part in parts(programs, quick=options.quick).items():
+        if options.only is None or name in options.only:
+            progress(name)
+            lines += part()
+    progress("")
+    tables = simulations() if options.only is None or "gpus" in options.only else {}
     show(lines, tables)
     if options.json:
         document = {
             "lines": [asdict(line) for line in lines],
-            "kernel": platform.release(),
-            "machine": platform.machine(),
-            "python": platform.python_version(),
-            "commit": commit(),
+            **facts(programs),
             "simulations": tables,
         }
         options.json.write_text(json.dumps(document, indent=1))

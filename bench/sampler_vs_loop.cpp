@@ -2,7 +2,8 @@
 // The sampler against the loop that anybody would write by hand for the same reads, in alternating
 // rounds of one run: six channels of two packages, read with pread from plain files.
 //
-//   sampler_vs_loop FOLDER ROUNDS SECONDS        prints one line of JSON per rate
+//   sampler_vs_loop FOLDER ROUNDS SECONDS RATE_HZ...        prints one line of JSON per rate;
+//                                                          0 Hz: without a pause
 #include <fcntl.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -157,15 +158,16 @@ void print_side(const char* name, const std::vector<std::pair<Result, Result>>& 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) {
-    std::fprintf(stderr, "usage: sampler_vs_loop FOLDER ROUNDS SECONDS\n");
+  if (argc < 5) {
+    std::fprintf(stderr, "usage: sampler_vs_loop FOLDER ROUNDS SECONDS RATE_HZ...\n");
     return 2;
   }
   const std::filesystem::path root = argv[1];
   const int rounds = std::atoi(argv[2]);
   const double seconds = std::atof(argv[3]);
   const Environment env = make_machine(root);
-  for (const std::int64_t rate_hz : {1000, 10'000, 0}) {
+  for (int at = 4; at < argc; ++at) {
+    const std::int64_t rate_hz = std::atol(argv[at]);
     const std::int64_t period_ns = rate_hz > 0 ? ns_per_s / rate_hz : 0;
     std::vector<std::pair<Result, Result>> pairs;  // sampler, loop
     for (int i = 0; i < rounds; ++i) {

@@ -8,7 +8,8 @@ import tempfile
 import time
 from typing import TYPE_CHECKING
 
-from lines import Line, json_lines
+from lines import Line
+from programs import json_lines
 
 if TYPE_CHECKING:
     from pathlib import Path

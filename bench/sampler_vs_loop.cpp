@@ -122,7 +122,8 @@ Result run_sampler(const Environment& env, std::int64_t period_ns, double second
   Result result{};
   result.cpu_ns_per_sample = (after.cpu_s - before.cpu_s) * 1e9 / samples;
   result.rate_hz = samples / elapsed_s;
-  std::copy(std::begin(after.lateness_ns), std::end(after.lateness_ns), result.lateness_ns);
+  const auto& late = after.lateness_ns;
+  std::copy_n(std::array{late[0], late[2], late[4]}.begin(), 3, result.lateness_ns);
   return result;
 }
 

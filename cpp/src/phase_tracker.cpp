@@ -71,8 +71,8 @@ void PhaseTracker::move_to(double k) noexcept {
   base_ns_ += static_cast<std::int64_t>(shift_ns);
 }
 
-// Leaves the part in which a coordinate is in a span (I. E. Sutherland and G. W. Hodgman, Commun.
-// ACM 17, 1974). False, and nothing done, when there is none.
+// Leaves the part in which a coordinate is in a span (I. E. Sutherland and G. W. Hodgman, CACM 17,
+// 1974). False, and nothing done, when there is none.
 bool PhaseTracker::cut(double Vertex::* axis, Span span) noexcept {
   std::array<Vertex, most_vertices + 2> from{};
   std::copy_n(vertices_.begin(), size_, from.begin());

@@ -43,8 +43,13 @@ void date_by_neighbours(const Rows& rows, const Channel& channel, const std::vec
   for (std::size_t i = 0; i < seen.size(); ++i) {
     Seen found = seen[i];
     // Returns whether it contradicts.
-    const auto look_at = [&](const Seen& other) {
+    const auto look_at = [&](const Seen& other, std::size_t distance) {
       const std::int64_t apart_ns = other.middle_ns() - seen[i].middle_ns();
+      // After a stall an integral goes on at times of its own making.
+      if (channel.kind != Kind::counter &&
+          std::abs(apart_ns) > (static_cast<std::int64_t>(distance) + 1) * refresh_ns) {
+        return false;
+      }
       const std::int64_t refreshes =
           std::llround(static_cast<double>(apart_ns) / static_cast<double>(refresh_ns));
       const std::int64_t shift_ns = refreshes * refresh_ns;
@@ -65,7 +70,7 @@ void date_by_neighbours(const Rows& rows, const Channel& channel, const std::vec
     bool contradicted = false;
     for (std::size_t d = 1; d <= most_neighbours && !contradicted; ++d) {
       contradicted =
-          (i >= d && look_at(seen[i - d])) || (i + d < seen.size() && look_at(seen[i + d]));
+          (i >= d && look_at(seen[i - d], d)) || (i + d < seen.size() && look_at(seen[i + d], d));
       if (contradicted && d <= close) {
         found = seen[i];
       }

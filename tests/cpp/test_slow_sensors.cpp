@@ -6,6 +6,7 @@
 
 #include "estimate.hpp"
 #include "gpu_simulation.hpp"
+#include "integrator.hpp"
 #include "support.hpp"
 #include "timeline.hpp"
 
@@ -261,6 +262,34 @@ TEST(DatesByNeighbours, UpdatesThatComeAtRandomStayBetweenTheirReadings) {
   for (unsigned seed = 0; seed < 20; ++seed) {
     EXPECT_EQ(errors_of(polled(flat, seed, 70 * ms, 65 * ms)).outside, 0);
     EXPECT_EQ(errors_of(polled(flat, seed, refresh_ns, 40 * ms, 95 * ms)).outside, 0);
+  }
+}
+
+// A power that stays the same, read every 19 ms but for one call that takes so long.
+TEST(DatesByNeighbours, AnIntegralAfterAStallIsNoSpike) {
+  for (int i = 0; i < 400; ++i) {
+    const std::int64_t stall = 230 + 7 * i % 1600;
+    const int stalled = 40 + i % 23;
+    Channel power = gpu_simulation::channel(Kind::integral, 25 * ms);
+    Integrator integrator(power);
+    std::vector<std::uint64_t> words;
+    std::int64_t t = start_ns;
+    for (int poll = 0; poll < 120; ++poll) {
+      const std::int64_t end = t + (poll == stalled ? stall * ms : us);
+      integrator.advance(300'000'000, t, end);
+      words.insert(words.end(), {static_cast<std::uint64_t>(t), static_cast<std::uint64_t>(end), 0,
+                                 integrator.value(), integrator.variance()});
+      t += (end + ms - t + 18 * ms) / (19 * ms) * 19 * ms;
+    }
+    const Rows rows(words, row::first_reading + 2);
+    const Curve curve(rows, 0, power, 1, date_rows(rows, 0, power, 1, nullptr));
+    const std::vector<Knot> knots = curve.knots();
+    ASSERT_GT(knots.size(), 5U);
+    for (std::size_t k = 1; k < knots.size(); ++k) {
+      const double watts = static_cast<double>(knots[k].value - knots[k - 1].value) * power.scale /
+                           seconds(start_ns + knots[k].t_ns - knots[k - 1].t_ns);
+      EXPECT_NEAR(watts, 300, 100) << stalled << ' ' << stall << ' ' << k;
+    }
   }
 }
 

@@ -7,7 +7,8 @@ import statistics
 import tempfile
 from typing import TYPE_CHECKING
 
-from lines import Line, json_lines
+from lines import Line
+from programs import json_lines
 
 if TYPE_CHECKING:
     from pathlib import Path

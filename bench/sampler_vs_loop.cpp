@@ -21,6 +21,7 @@
 #include "clock.hpp"
 #include "plain_machine.hpp"
 #include "registry.hpp"
+#include "row.hpp"
 #include "sampler.hpp"
 
 namespace {
@@ -112,16 +113,24 @@ Result run_sampler(const Environment& env, std::int64_t period_ns, double second
   Sampler sampler("rapl_msr", std::move(selection.sources.at(0).source),
                   {.period_ns = period_ns, .rows = 65'536});
   sampler.start();
+  // From row to row: at low rates the time between two rows is no small part of the whole.
+  const Ring& ring = sampler.ring();
+  const auto last_row = [&ring] {
+    const std::uint64_t head = ring.head();
+    std::uint64_t t_ns = 0;
+    ring.peek(head - 1, row::t_begin_word, t_ns);
+    return std::pair{head, t_ns};
+  };
+  const auto [first, began] = last_row();
   const SamplerStats before = sampler.stats();
-  const std::int64_t began = now_ns();
   sleep_for(static_cast<std::int64_t>(seconds * 1e9));
   const SamplerStats after = sampler.stats();
-  const auto elapsed_s = static_cast<double>(now_ns() - began) * 1e-9;
+  const auto [last, ended] = last_row();
   sampler.stop();
-  const auto samples = static_cast<double>(after.samples - before.samples);
   Result result{};
-  result.cpu_ns_per_sample = (after.cpu_s - before.cpu_s) * 1e9 / samples;
-  result.rate_hz = samples / elapsed_s;
+  result.cpu_ns_per_sample =
+      (after.cpu_s - before.cpu_s) * 1e9 / static_cast<double>(after.samples - before.samples);
+  result.rate_hz = static_cast<double>(last - first) / (static_cast<double>(ended - began) * 1e-9);
   result.lateness_ns[0] = after.lateness_ns[0];
   result.lateness_ns[1] = after.lateness_ns[2];
   result.lateness_ns[2] = after.lateness_ns[4];

@@ -216,7 +216,7 @@ void Gpu::read(Sweep& sweep) noexcept {
     } else if (quantity.way == Way::field) {
       set(quantity, {fields_[i].code, fields_[i].integer()}, sweep);
     } else {
-      set(quantity, quantity.dropped ? Told{not_supported, 0} : ask(quantity), sweep);
+      set(quantity, quantity.dropped != success ? Told{quantity.dropped, 0} : ask(quantity), sweep);
     }
   }
 }
@@ -235,7 +235,9 @@ void Gpu::set(Quantity& quantity, const Told& told, Sweep& sweep) noexcept {
   const int error_number = errno_of(told.code);
   // Asking a lost GPU again would only fill the kernel's log.
   lost_ = lost_ || error_number == ENODEV;
-  quantity.dropped = error_number == ENOTSUP;
+  if (error_number == ENOTSUP || error_number == EPERM) {
+    quantity.dropped = told.code;
+  }
   if (quantity.channel != none) {
     sweep.fail(quantity.channel, error_number);
   }

@@ -38,7 +38,7 @@ class Gpu {
     const Gauge* gauge = nullptr;
     std::size_t channel = none;   // takes it as it is
     std::size_t integral = none;  // takes it as a power, and so does its variance behind it
-    bool dropped = false;         // the driver has it no more
+    int dropped = success;        // why it is asked for no more
   };
   struct Told {
     int code;

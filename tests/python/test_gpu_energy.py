@@ -121,7 +121,8 @@ def test_12_averaged_power_is_not_integrated_as_if_momentary(
         powers = session.samples("nvml")["gpu-0-power-average"]
     true = nvml.joules_until(0, end) - nvml.joules_until(0, begin)
     assert naive_j < 0.92 * true
-    assert m.energy_j == {"gpu-0": pytest.approx(true, rel=0.03)}
+    # Far from the 8 %, also where the machine is busy.
+    assert m.energy_j == {"gpu-0": pytest.approx(true, rel=0.05)}
     assert m.method == {"gpu-0": OF_AVERAGE}
     low, high = m.bounds_j["gpu-0"]
     assert low <= true <= high < true + 2 * 700 * 0.75  # half a second and a refresh at each end

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <climits>
 
 namespace wattring {
@@ -28,6 +29,14 @@ void Alarm::sleep_until(std::int64_t deadline_ns) noexcept {
 void Alarm::ring() noexcept {
   word_.store(1, std::memory_order_release);
   syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, INT_MAX, nullptr, nullptr, 0);
+}
+
+void sleep_until(std::int64_t deadline_ns) noexcept {
+  timespec t;
+  t.tv_sec = deadline_ns / ns_per_s;
+  t.tv_nsec = deadline_ns % ns_per_s;
+  while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, nullptr) == EINTR) {
+  }
 }
 
 void sleep_for(std::int64_t duration_ns) noexcept {

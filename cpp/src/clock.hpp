@@ -35,4 +35,7 @@ class Alarm {
 
 void sleep_for(std::int64_t duration_ns) noexcept;
 
+// To an absolute time. Nothing ends it, which makes it cheaper than an Alarm's (bench/NOTES.md).
+void sleep_until(std::int64_t deadline_ns) noexcept;
+
 }  // namespace wattring

@@ -113,8 +113,11 @@ class MarkQueue {
   std::uint64_t claim(const std::atomic<std::uint64_t>& limit) noexcept {
     std::uint64_t at = head().tail.load(std::memory_order_relaxed);
     do {
-      if (at - head().head.load(std::memory_order_acquire) >=
-          limit.load(std::memory_order_relaxed)) {
+      // Signed: whoever was held up here for long may find the head ahead of the tail that it read,
+      // and then the exchange fails.
+      const auto waiting =
+          static_cast<std::int64_t>(at - head().head.load(std::memory_order_acquire));
+      if (waiting >= static_cast<std::int64_t>(limit.load(std::memory_order_relaxed))) {
         return refused;
       }
     } while (!head().tail.compare_exchange_weak(at, at + 1, std::memory_order_relaxed));

@@ -2,6 +2,12 @@
 #include "sampler.hpp"
 
 namespace wattring {
+namespace {
+
+// So long may stop() wait for a sleep to end, which is shorter than its own last rows take.
+constexpr std::int64_t longest_blind_sleep_ns = 2'000'000;
+
+}  // namespace
 
 Sampler::Sampler(std::string name, std::unique_ptr<Source> source, const SamplerOptions& options)
     : name_(std::move(name)),
@@ -70,8 +76,10 @@ void Sampler::loop() noexcept {
 
 void Sampler::wait_until(std::int64_t deadline_ns) noexcept {
   const std::int64_t wake_ns = deadline_ns - options_.spin_ns;
-  if (t_end_ < wake_ns) {
+  if (t_end_ < wake_ns - longest_blind_sleep_ns) {
     stop_.sleep_until(wake_ns);
+  } else if (t_end_ < wake_ns) {
+    sleep_until(wake_ns);
   }
   t_begin_ = now_ns();
   if (options_.spin_ns > 0) {

@@ -40,7 +40,9 @@ std::int64_t cpu_time_ns(clockid_t clock) noexcept {
   return clock_gettime(clock, &t) == 0 ? t.tv_sec * ns_per_s + t.tv_nsec : 0;
 }
 
-void Alarm::sleep_until(std::int64_t deadline_ns) noexcept {
+void Alarm::sleep_until(std::int64_t deadline_ns) noexcept { wattring::sleep_until(deadline_ns); }
+
+void sleep_until(std::int64_t deadline_ns) noexcept {
   if (is_main) {
     pause_really();
   } else {

@@ -201,10 +201,10 @@ std::int64_t Adaptive::plan(std::int64_t deadline_ns) noexcept {
 
 std::int64_t Adaptive::next(std::int64_t deadline_ns, std::int64_t now_ns) noexcept {
   was_at_edge_ = at_edge_;
-  const std::int64_t quarter_ns = step_ns() / 4;
-  late_ += now_ns - deadline_ns > quarter_ns ? 1 : 0;
-  lateness_ns_ += (static_cast<double>(std::min(now_ns - deadline_ns, quarter_ns)) - lateness_ns_) /
-                  sweeps_a_mean;
+  const auto lateness_ns = static_cast<double>(std::min(now_ns - deadline_ns, step_ns()));
+  // The usual lateness is allowed for.
+  late_ += lateness_ns - lateness_ns_ > static_cast<double>(step_ns()) / 4 ? 1 : 0;
+  lateness_ns_ += (lateness_ns - lateness_ns_) / sweeps_a_mean;
   return plan(deadline_ns);
 }
 

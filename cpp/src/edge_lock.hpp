@@ -35,7 +35,6 @@ class EdgeLock {
     // Some updates' worth of trust in the period that was told: two alone would be noise.
     const double n = learned_ + told;
     correct(k, residual, 2 * (2 * n - 1) / (n * (n + 1)), 6 / (n * (n + 1)));
-    learned_ns_ = period_ns_;
     if (++learned_ > enough / 2) {
       const double off = residual / period_ns_;
       squares_ += off * off;
@@ -59,8 +58,6 @@ class EdgeLock {
     const auto off = static_cast<double>(edge(k) - middle_ns);
     const double reach = std::max(0.0, width / 2 - margin * period_ns_);
     correct(k, std::clamp(off, -reach, reach) - off, gain, damped);
-    // Or it might be held by another beat, of which each sweep sees an update as well.
-    period_ns_ = std::clamp(period_ns_, (1 - strays) * learned_ns_, (1 + strays) * learned_ns_);
   }
 
   double period_ns() const noexcept { return period_ns_; }
@@ -90,13 +87,11 @@ class EdgeLock {
   static constexpr double most_square = 0.04;
   static constexpr double widest = 1.2;
   static constexpr double margin = 0.1;
-  static constexpr double strays = 0.01;  // the period from what was learned, at most
   static constexpr double gain = 0.12;
   static constexpr double damped = gain * gain / 4;  // critically
 
   std::int64_t edge_ns_ = 0;
   double period_ns_ = 0;
-  double learned_ns_ = 0;  // that period when it was learned
   int learned_ = 0;
   double squares_ = 0;
 };

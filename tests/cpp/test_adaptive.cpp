@@ -214,8 +214,8 @@ TEST(Adaptive, UpdatesWithoutABeatAreNotFollowed) {
 
 TEST(Adaptive, AMachineThatIsTooLateIsToldOf) {
   Simulation simulation(Beats{{.period_ns = 1e6}});
-  simulation.lateness = [](std::mt19937& random) {
-    return std::uniform_int_distribution<std::int64_t>(0, 600 * us)(random);
+  simulation.lateness = [](std::mt19937& source) {
+    return std::bernoulli_distribution(0.2)(source) ? 450 * us : 20 * us;
   };
   expect_fixed(simulation, Adaptive::Reason::late);
 }

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from adaptive import adaptive
 from channels import channels
 from gates import gates
 from gpus import gpus, simulations
@@ -43,6 +44,7 @@ def parts(programs: Path, *, quick: bool) -> dict[str, Callable[[], list[Line]]]
     return {
         "gates": lambda: gates(programs, few(3, 11)),
         "sampling": lambda: sampling(programs, few(3, 11)),
+        "adaptive": lambda: adaptive(few(5, 30)),
         "reads": lambda: reads(programs, few(11, 51)),
         "ring": lambda: python_ring(seconds_to_fill=2**20 * 50e-6),
         "windows": lambda: (

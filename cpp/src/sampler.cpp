@@ -18,9 +18,11 @@ Sampler::Sampler(std::string name, std::unique_ptr<Source> source, const Sampler
       tallies_(source_->channels().size()),
       row_(row::first_reading + source_->channels().size()) {
   options_.period_ns = options_.period_of(*source_);
-  if (source_->least_period_ns() > 0 && options_.budget < 1) {
+  if (options_.is_paced(*source_)) {
     pacing_.emplace(source_->channels(), options_.budget, options_.period_ns);
     options_.spin_ns = 0;
+  } else if (options_.adaptive) {
+    adaptive_.emplace(source_->channels());
   }
   for (const Channel& channel : source_->channels()) {
     counters_.emplace_back(channel);
@@ -46,6 +48,11 @@ void Sampler::loop() noexcept {
     if (t_ns < deadline_ns) {
       return 0;
     }
+    if (adaptive_) {
+      const std::uint64_t skipped = adaptive_->skip(deadline_ns, t_ns);
+      missed_.add(skipped);
+      return skipped > 0 ? row::gap : 0;
+    }
     const std::int64_t skipped = (t_ns - deadline_ns) / period_ns + 1;
     missed_.add(static_cast<std::uint64_t>(skipped));
     deadline_ns += skipped * period_ns;
@@ -55,7 +62,7 @@ void Sampler::loop() noexcept {
   while (!stop_.rung()) {
     wait_until(deadline_ns);
     lateness_.add(t_begin_ - deadline_ns);
-    deadline_ns += period_ns;
+    deadline_ns = adaptive_ ? adaptive_->next(deadline_ns, t_begin_) : deadline_ns + period_ns;
     status |= skip_until(t_begin_);
     if (!may_read()) {
       t_end_ = t_begin_;
@@ -139,6 +146,9 @@ bool Sampler::push(ReadStatus outcome, std::uint64_t status) noexcept {
   row_[row::status_word] = status;
   if (pacing_) {
     pacing_->see(std::span(row_).subspan(row::first_reading), t_begin_, t_end_);
+  }
+  if (adaptive_) {
+    adaptive_->see(std::span(row_).subspan(row::first_reading), t_begin_, t_end_);
   }
   ring_.push(row_);
   if ((status & row::channel_marks) != 0) {

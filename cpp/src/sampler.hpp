@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "adaptive.hpp"
 #include "clock.hpp"
 #include "counter.hpp"
 #include "histogram.hpp"
@@ -27,6 +28,8 @@ struct SamplerOptions {
   std::size_t rows = 65'536;
   int cpu = -1;      // run on this CPU; -1: anywhere. Asked for, never required
   int priority = 0;  // SCHED_FIFO priority; 0: the ordinary scheduler. Asked for, never required
+  // Follow the updates of a source that holds up nothing, in place of the period.
+  bool adaptive = false;
   // The last part of each wait is spent awake, so that nothing is late by a wake-up. 0: none. Not
   // for sources that hold up the measured program.
   std::int64_t spin_ns = 0;
@@ -34,8 +37,14 @@ struct SamplerOptions {
   // all of it, at the period asked for.
   double budget = 0.005;
 
+  bool is_paced(const Source& source) const noexcept {
+    return source.least_period_ns() > 0 && budget < 1;
+  }
   std::int64_t period_of(const Source& source) const noexcept {
-    return budget < 1 ? std::max(period_ns, source.least_period_ns()) : period_ns;
+    if (is_paced(source)) {
+      return std::max(period_ns, source.least_period_ns());
+    }
+    return adaptive ? Adaptive::published_ns(source.channels()) : period_ns;
   }
 };
 
@@ -64,11 +73,12 @@ struct SamplerStats {
   bool gone = false;            // the device vanished
   std::uint64_t ambiguous = 0;  // readings with these marks (row.hpp), of all channels
   std::uint64_t resets = 0;
-  std::array<double, 5> lateness_ns = {};  // p50, p90, p99, p99.9, max
-  std::array<double, 5> read_ns = {};      // likewise
-  double read_s = 0;                       // time spent on reading
-  double cpu_s = 0;                        // CPU time of the sampling thread
-  std::string refused;                     // an affinity or priority that was not granted, and why
+  std::array<double, 5> lateness_ns = {};   // p50, p90, p99, p99.9, max
+  std::array<double, 5> read_ns = {};       // likewise
+  double read_s = 0;                        // time spent on reading
+  double cpu_s = 0;                         // CPU time of the sampling thread
+  std::optional<Adaptive::Stats> adaptive;  // of one that follows the updates
+  std::string refused;                      // an affinity or priority that was not granted, and why
 };
 
 // Told of each row by the thread that took it, which has nothing else to do until the next; and
@@ -110,7 +120,9 @@ class Sampler {
   }
   const Ring& ring() const noexcept { return ring_; }
   // The one asked for, or the least that the source allows.
-  std::int64_t period_ns() const noexcept { return options_.period_ns; }
+  std::int64_t period_ns() const noexcept {
+    return adaptive_ ? adaptive_->period_ns() : options_.period_ns;
+  }
   // Somebody waits for rows (+1), or does no more (-1).
   void wait_for_rows(int change) const noexcept {
     waiting_.fetch_add(change, std::memory_order_relaxed);
@@ -145,6 +157,7 @@ class Sampler {
   SamplerOptions options_;
   RowFollower* follower_ = nullptr;
   std::optional<Pacing> pacing_;  // of a source that holds up the measured program
+  std::optional<Adaptive> adaptive_;
   mutable std::atomic<int> waiting_{0};
   Ring ring_;
   Sweep sweep_;

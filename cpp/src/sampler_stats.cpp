@@ -40,6 +40,9 @@ SamplerStats Sampler::stats() const {
   };
   stats.lateness_ns = quantiles(lateness_);
   stats.read_ns = quantiles(read_time_);
+  if (adaptive_) {
+    stats.adaptive = adaptive_->stats();
+  }
   stats.read_s = static_cast<double>(read_time_.sum_ns()) * 1e-9;
   if (!ready_.rung()) {
     return stats;

@@ -57,6 +57,30 @@ py::array view_rows(const py::object& session, std::size_t source, const py::dty
   return rows;
 }
 
+py::object dict_of(const std::optional<Adaptive::Stats>& stats) {
+  if (!stats) {
+    return py::none();
+  }
+  constexpr std::array states{"learning", "following", "fixed"};
+  constexpr std::array reasons{
+      "",
+      "no counter says how often it publishes",
+      "no counter moves often enough to tell its updates",
+      "the updates keep to no beat",
+      "this machine wakes the sampling thread too late",
+  };
+  const auto per = [](std::uint64_t n, std::uint64_t of) {
+    return of == 0 ? 0.0 : static_cast<double>(n) / static_cast<double>(of);
+  };
+  py::dict d;
+  d["state"] = states.at(static_cast<std::size_t>(stats->state));
+  d["reason"] = reasons.at(static_cast<std::size_t>(stats->reason));
+  d["updates"] = stats->due;
+  d["seen_share"] = std::min(1.0, per(stats->seen, stats->due));
+  d["reads_per_update"] = per(stats->reads, stats->due);
+  return d;
+}
+
 py::dict stats_of(Session& session, std::size_t source) {
   const Sampler& sampler = sampler_at(session, source);
   const SamplerStats stats = sampler.stats();
@@ -71,6 +95,7 @@ py::dict stats_of(Session& session, std::size_t source) {
   };
   py::dict d;
   d["period_ns"] = sampler.period_ns();
+  d["auto"] = dict_of(stats.adaptive);
   d["samples"] = stats.samples;
   d["spared"] = stats.spared;
   d["read_s"] = stats.read_s;
@@ -304,20 +329,21 @@ void register_session(py::module_& module) {
   module.def("probe", &probe, py::arg("env"), py::arg("source"));
   py::class_<Session>(module, "Session", py::is_final(), "The native part of wattring.Session.")
       .def(py::init([](Environment env, const std::vector<std::string>& sources,
-                       std::int64_t period_ns, std::size_t rows, int cpu, int priority,
-                       std::int64_t spin_ns, double budget,
+                       std::optional<std::int64_t> period_ns, std::size_t rows, int cpu,
+                       int priority, std::int64_t spin_ns, double budget,
                        std::optional<VisibleGpusArgument> visible_gpus,
                        std::vector<std::string> gpu_gauges) {
              env.gpu_gauges = std::move(gpu_gauges);
              if (visible_gpus) {
                env.visible_gpus = {std::move(visible_gpus->first), std::move(visible_gpus->second)};
              }
-             const SamplerOptions options{.period_ns = period_ns,
-                                          .rows = rows,
-                                          .cpu = cpu,
-                                          .priority = priority,
-                                          .spin_ns = spin_ns,
-                                          .budget = budget};
+             SamplerOptions options{.rows = rows,
+                                    .cpu = cpu,
+                                    .priority = priority,
+                                    .adaptive = !period_ns,
+                                    .spin_ns = spin_ns,
+                                    .budget = budget};
+             options.period_ns = period_ns.value_or(options.period_ns);
              return without_gil([&] { return std::make_unique<Session>(env, sources, options); });
            }),
            py::arg("env"), py::arg("sources"), py::arg("period_ns"), py::arg("rows"),

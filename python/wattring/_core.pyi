@@ -13,8 +13,16 @@ Quantiles = TypedDict(
     "Quantiles", {"p50": float, "p90": float, "p99": float, "p99.9": float, "max": float}
 )
 
+class AutoStats(TypedDict):
+    state: Literal["learning", "following", "fixed"]
+    reason: str
+    updates: int
+    seen_share: float
+    reads_per_update: float
+
 class SamplerStats(TypedDict):
     period_ns: int
+    auto: AutoStats | None
     samples: int
     missed: int
     spared: int
@@ -193,7 +201,7 @@ class Session:
         self,
         env: Environment,
         sources: list[str],
-        period_ns: int,
+        period_ns: int | None,
         rows: int,
         cpu: int,
         priority: int,

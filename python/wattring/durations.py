@@ -7,6 +7,8 @@ import re
 
 from wattring.errors import InvalidError
 
+AUTO = "auto"  # in the place of a period: as often as there is news
+
 _UNITS_NS = {
     "ns": 1,
     "us": 10**3,

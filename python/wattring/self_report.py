@@ -11,7 +11,7 @@ from wattring.figures import format_joules, wrapped
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from wattring._core import Channel, Quantiles, SamplerStats, Skipped
+    from wattring._core import AutoStats, Channel, Quantiles, SamplerStats, Skipped
     from wattring.overhead import Cost, Moment
 
     class SourceStats(SamplerStats):
@@ -157,11 +157,25 @@ def lines(stats: Mapping[str, SourceStats]) -> list[str]:
             f"{source}: late by {_microseconds(s['lateness_ns'])} ({', '.join(s['lateness_ns'])})",
             f"{source}: a read takes {_microseconds(s['read_ns'])} (likewise)",
         ]
+        if s["auto"]:
+            found.append(f"{source}: {_describe_auto(s['auto'], s['period_ns'])}")
     costs = {source: describe_cost(s["cost"]) for source, s in stats.items()}
     for cost in dict.fromkeys(costs.values()):
         sources = [source for source, said in costs.items() if said == cost]
         found.append(f"{', '.join(sources)}: {cost}")
     return wrapped(found, COLUMNS_HERE)
+
+
+def _describe_auto(auto: AutoStats, period_ns: int) -> str:
+    """Say what became of `period="auto"`."""
+    if auto["reason"]:
+        return f"automatic period fell back to {period_ns / 1e3:.0f} µs: {auto['reason']}"
+    if not auto["updates"]:
+        return "automatic period: still learning when the counters publish"
+    return (
+        f"automatic period of {period_ns / 1e3:.1f} µs: {100 * auto['seen_share']:.2f} % of the "
+        f"updates seen, {auto['reads_per_update']:.2f} reads each"
+    )
 
 
 def describe_cost(cost: Cost) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wattring import _core
 from wattring.baseline import Baseline, plan_parts, power_spread_w
-from wattring.durations import parse_duration_ns
+from wattring.durations import AUTO, parse_duration_ns
 from wattring.errors import InvalidError, refuse_pickle
 from wattring.measurement_build import from_energies
 from wattring.refresh import Refresh, from_native
@@ -39,7 +39,9 @@ class Session:
     """Samples energy counters in native threads between `start()` and `stop()`.
 
     Args:
-        period: time between samples: `"1ms"`, `"250us"`, or seconds as a number.
+        period: time between samples: `"1ms"`, `"250us"`, or seconds as a number. `"auto"`: once for
+            each update of each source's quickest counters, where these keep to a beat; `stats`
+            has what came of it. GPUs with `gpu_budget` below 1 keep to 1 ms and the budget.
         sources: `"auto"` (every physical domain once, from the best interface that can be read; of
             the GPUs those that CUDA_VISIBLE_DEVICES leaves to this program), `"all"` (the same
             and every GPU), a name from `wattring.sources()`, or several. A simulated machine is
@@ -86,13 +88,13 @@ class Session:
             raise InvalidError(
                 f"a share of {gpu_budget} of the time is none", "ask for gpu_budget=0.005"
             )
-        self._period_ns = parse_duration_ns(period)
+        period_ns = None if period == AUTO else parse_duration_ns(period)
         environment = environment or _core.Environment.from_variables()
         with seen(environment, names) as (visible_gpus, unknown):
             self._native = _core.Session(
                 environment,
                 names,
-                self._period_ns,
+                period_ns,
                 rows,
                 -1 if cpu is None else cpu,
                 priority,
@@ -102,6 +104,9 @@ class Session:
                 list(gpu_gauges),
             )
         self._names = self._native.names()
+        self._period_ns = period_ns or min(
+            self._native.stats(i)["period_ns"] for i in range(len(self._names))
+        )
         self._unknown = [s for s in unknown if s.source in self._names]
         self._channels = {n: self._native.channels(i) for i, n in enumerate(self._names)}
         self._dtypes: dict[str, np.dtype[np.void]] = {}
@@ -143,6 +148,11 @@ class Session:
         return self._native.running
 
     @property
+    def period_ns(self) -> int:
+        """The period asked for; with `"auto"`, the shortest that a counter publishes."""
+        return self._period_ns
+
+    @property
     def sources(self) -> list[str]:
         """Names of the sources that are read."""
         return list(self._names)
@@ -169,7 +179,11 @@ class Session:
         `samples` taken, `missed` deadlines, samples `spared` for the sake of `gpu_budget`;
         `lateness_ns` and `read_ns`: p50, p90, p99 and p99.9 (right to 6.25 %) and max; `read_s`
         spent on reading; `cpu_s` of the sampling thread.
-        `period_ns` is the one asked for, or the least that the source allows; `rate_hz` and
+        `period_ns` is the one asked for, or the least that the source allows, or with
+        `period="auto"` the one found; `auto` is then a dict: `state` ("learning", "following", or
+        "fixed": at the published refresh, and the `reason`); of the time in which it followed the
+        `updates` that were due by the period found, `seen_share` of these and `reads_per_update`,
+        0.0 before. `rate_hz` and
         `cpu_share` (of one CPU) are what was achieved and used in the `elapsed_s` between start
         and stop. `cost`: the joules that this probably took, by estimate, or why it is unknown.
         `dropped` counts windows of the session that came faster than they could be taken up.

@@ -7,6 +7,7 @@ of the power function in ns, 0x400000E8 + d the exact energy in nJ (d: 0 package
     python guest_truth.py long SOURCE              one 5 s window
     python guest_truth.py stat SOURCE              `wattring stat --json -- sleep 5`, by its stamps
     python guest_truth.py accuracy SOURCE          errors of many windows of each of some lengths
+    python guest_truth.py auto SOURCE              updates that period="auto" sees, and its reads
     python guest_truth.py perf                     `wattring stat` beside `perf stat`
 
 Prints one JSON document; the host decides what is good enough.
@@ -250,6 +251,37 @@ def accuracy(source: str, seconds: float = 40, count: int = 2000) -> dict[str, o
     return {"errors_percent": table, "outside_count": outside, "stats": stats}
 
 
+def auto(source: str, seconds: float = 30) -> dict[str, object]:
+    """Updates and reads of everything between start and stop, what it learned from as well.
+
+    The counters are updated every RAPL_PERIOD_NS of the machine's clock, which goes as fast as
+    CLOCK_MONOTONIC to some millionths.
+    """
+    truth = Truth()
+    with wr.Session("auto", source) as session:
+        channels = counters(session)
+        begin_ns = time.monotonic_ns()
+        t0, first = narrowly(truth, channels)
+        time.sleep(seconds)
+        t1, last = narrowly(truth, channels)
+        measured = session.energy(t0, t1)
+        stats = session.stats[source]
+        rows = session.samples(source)
+    rows = rows[(rows["t_begin_ns"] > begin_ns) & (rows["t_end_ns"] < t1)]
+    due = (rows["t_end_ns"][-1] - rows["t_end_ns"][0]) / int(os.environ["RAPL_PERIOD_NS"])
+    seen = {c: int((rows[c][1:] != rows[c][:-1]).sum()) for c in channels}
+    true_j = {c: last[c] - first[c] for c in channels}
+    return {
+        "seen_share": {c: n / due for c, n in seen.items()},
+        "reads_per_update": len(rows) / due,
+        "relative_error": {c: measured.energy_j[c] / true_j[c] - 1 for c in channels},
+        "inside": {
+            c: measured.bounds_j[c][0] <= true_j[c] <= measured.bounds_j[c][1] for c in channels
+        },
+        "stats": stats,
+    }
+
+
 def beside_perf() -> dict[str, object]:
     """One wattring inside one `perf stat`: both see the same command."""
     with tempfile.NamedTemporaryFile("r") as report:
@@ -283,6 +315,8 @@ def main() -> None:
         result = long_window(rest[0])
     elif mode == "accuracy":
         result = accuracy(rest[0])
+    elif mode == "auto":
+        result = auto(rest[0])
     elif mode == "stat":
         result = stat(rest[0])
     else:

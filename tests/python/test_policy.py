@@ -27,6 +27,8 @@ CPP_FLOORS = [
         "budget",
         "phase_tracker",
         "edges",
+        "edge_lock",
+        "adaptive",
         "environment",
         "ring",
         "row_counts",

@@ -43,7 +43,8 @@ def add_sampling(parser: argparse.ArgumentParser) -> None:
         "--period",
         default="1ms",
         metavar="TIME",
-        help="time between samples: 250us, 1ms, 0.01 (default: 1ms)",
+        help="time between samples: 250us, 1ms, 0.01; auto: once for each update of the counters "
+        "(default: 1ms)",
     )
     parser.add_argument(
         "--sources",

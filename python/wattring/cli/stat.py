@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from wattring import _core
 from wattring.cli import common, output, stat_report
-from wattring.durations import parse_duration_ns
 from wattring.errors import InvalidError, WattringError
 from wattring.session import Session
 
@@ -95,7 +94,6 @@ def run(options: argparse.Namespace) -> int:
     command = options.command[1:] if options.command[:1] == ["--"] else options.command
     if not command:
         raise InvalidError("no command to measure", "write it behind --: wattring stat -- sleep 1")
-    period_ns = parse_duration_ns(options.period)
     session = Session(options.period, common.source_names(options.sources))
     # Before the command runs: a report that has no place to go must not cost an hour of work.
     file = output.ReportFile(options.output) if options.output else None
@@ -116,7 +114,7 @@ def run(options: argparse.Namespace) -> int:
                 status = common.FAILED
         if not runs and status:
             return status
-        result = stat_report.Report(command, period_ns, runs, session, session.stats)
+        result = stat_report.Report(command, session.period_ns, runs, session, session.stats)
         text = common.dump(result.as_dict()) if options.json else result.as_table()
         if file is None:
             output.report(text)

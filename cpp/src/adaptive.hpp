@@ -55,6 +55,8 @@ class Adaptive {
   Stats stats() const noexcept;
 
  private:
+  static constexpr int slots_a_probe = 8;
+
   struct Watched {
     std::size_t channel;
     EdgeLock lock{};

@@ -29,6 +29,7 @@ CPP_FLOORS = [
         "edges",
         "edge_lock",
         "adaptive",
+        "adaptive_slots",
         "environment",
         "ring",
         "row_counts",

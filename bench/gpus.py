@@ -1,6 +1,6 @@
 """Eight GPUs over the tests' stand-in for NVIDIA's library: what reading them costs, what is known.
 
-`python bench/gpus.py [--json FILE]` prints these lines alone and takes about a minute. The library
+`python bench/gpus.py [--json FILE]` prints these lines alone and takes two and a half minutes. The library
 takes 0.2 ms a call and keeps its own watch; the true energy is known. Behind them stand the tables
 of the simulations, if these have been built.
 """
@@ -134,7 +134,7 @@ def simulations(build: Path = ROOT / "build" / "dev" / "tests" / "cpp") -> dict[
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="of three windows (default: 5)")
+    parser.add_argument("--rounds", type=int, default=10, help="of three windows (default: 10)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     options = parser.parse_args()
     lines = gpus(options.rounds)

@@ -61,7 +61,7 @@ def parts(programs: Path, *, quick: bool) -> dict[str, Callable[[], list[Line]]]
             import_time(few(7, 21)) + start_and_stop(few(7, 21)) + memory(few(2, 20))
         ),
         "traces": lambda: traces(few(1_000_000, 10_000_000), 3),
-        "gpus": lambda: gpus(few(1, 5)),
+        "gpus": lambda: gpus(few(1, 10)),
         "polling": lambda: polling(few(3, 11)),
     }
 

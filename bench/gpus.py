@@ -1,8 +1,8 @@
 """Eight GPUs over the tests' stand-in for NVIDIA's library: what reading them costs, what is known.
 
-`python bench/gpus.py [--json FILE]` prints these lines alone and takes two and a half minutes. The library
-takes 0.2 ms a call and keeps its own watch; the true energy is known. Behind them stand the tables
-of the simulations, if these have been built.
+`python bench/gpus.py [--json FILE]` prints these lines alone and takes two and a half minutes. The
+library takes 0.2 ms a call and keeps its own watch; the true energy is known. Behind them stand the
+tables of the simulations, if these have been built.
 """
 
 from __future__ import annotations

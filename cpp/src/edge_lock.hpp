@@ -35,7 +35,7 @@ class EdgeLock {
     // Some updates' worth of trust in the period that was told: two alone would be noise.
     const double n = learned_ + told;
     correct(k, residual, 2 * (2 * n - 1) / (n * (n + 1)), 6 / (n * (n + 1)));
-    if (++learned_ > enough / 2) {
+    if (++learned_ > unjudged) {
       const double off = residual / period_ns_;
       squares_ += off * off;
     }
@@ -43,7 +43,7 @@ class EdgeLock {
   // Whether what was learned is a steady beat. Half a poll either way and a jitter of 0.2 periods
   // come to 0.0125; phases at random to 0.083.
   bool is_steady() const noexcept {
-    return learned_ >= enough && squares_ < most_square * (learned_ - enough / 2);
+    return learned_ >= enough && squares_ < most_square * (learned_ - unjudged);
   }
 
   // Likewise when it is known: only what speaks against it moves it. One of two times that is the
@@ -70,6 +70,7 @@ class EdgeLock {
   }
 
   static constexpr int enough = 40;  // updates to learn from
+  static constexpr int unjudged = enough / 2;  // the first ones place the line
 
  private:
   double nearest_k(std::int64_t t_ns) const noexcept {

@@ -69,7 +69,7 @@ class EdgeLock {
     return edge_ns_ + std::llround(k * period_ns_ + offset_ns);
   }
 
-  static constexpr int enough = 40;  // updates to learn from
+  static constexpr int enough = 40;            // updates to learn from
   static constexpr int unjudged = enough / 2;  // the first ones place the line
 
  private:

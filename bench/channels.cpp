@@ -17,6 +17,7 @@
 #include "plain_machine.hpp"
 #include "registry.hpp"
 #include "sampler.hpp"
+#include "timing.hpp"
 
 namespace {
 
@@ -68,11 +69,6 @@ double run_sampler(const Environment& env, double seconds) {
   const SamplerStats after = sampler.stats();
   sampler.stop();
   return (after.cpu_s - before.cpu_s) * 1e9 / static_cast<double>(after.samples - before.samples);
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 }  // namespace

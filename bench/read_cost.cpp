@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -15,26 +14,13 @@
 
 #include "clock.hpp"
 #include "registry.hpp"
+#include "timing.hpp"
 
 namespace {
 
 using namespace wattring;
 
 constexpr int reads = 1000;
-
-template <typename F>
-double mean_ns(F f) {
-  const std::int64_t began = now_ns();
-  for (int i = 0; i < reads; ++i) {
-    f();
-  }
-  return static_cast<double>(now_ns() - began) / reads;
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 }  // namespace
 
@@ -51,8 +37,8 @@ int main(int argc, char** argv) {
   std::vector<double> ours;
   std::vector<double> calls;
   for (int i = 0; i < std::atoi(argv[2]); ++i) {
-    ours.push_back(mean_ns([&] { source.read(sweep); }));
-    calls.push_back(mean_ns([&] {
+    ours.push_back(bench::mean_ns(reads, [&] { source.read(sweep); }));
+    calls.push_back(bench::mean_ns(reads, [&] {
       for (std::size_t c = 0; c < channels; ++c) {
         std::uint64_t value = 0;
         if (pread(file.fd(), &value, sizeof value, 0) != sizeof value) {
@@ -62,6 +48,6 @@ int main(int argc, char** argv) {
     }));
   }
   std::printf("{\"channels\": %zu, \"read_ns\": %.0f, \"calls_ns\": %.0f}\n", channels,
-              median(ours), median(calls));
+              bench::median(ours), bench::median(calls));
   return sweep.outcome() == ReadStatus::ok ? 0 : 1;
 }

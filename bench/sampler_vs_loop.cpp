@@ -23,6 +23,7 @@
 #include "registry.hpp"
 #include "row.hpp"
 #include "sampler.hpp"
+#include "timing.hpp"
 
 namespace {
 
@@ -135,11 +136,6 @@ Result run_sampler(const Environment& env, std::int64_t period_ns, double second
   result.lateness_ns[1] = after.lateness_ns[2];
   result.lateness_ns[2] = after.lateness_ns[4];
   return result;
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
 }
 
 template <typename F>

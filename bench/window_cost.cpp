@@ -13,6 +13,7 @@
 #include "plain_machine.hpp"
 #include "registry.hpp"
 #include "session.hpp"
+#include "timing.hpp"
 
 namespace {
 
@@ -20,21 +21,6 @@ using namespace wattring;
 
 // Few enough that the cost is not that of a queue running full, many enough to be timed.
 constexpr int pairs = 20'000;
-
-// Nanoseconds for one call of f, the mean of so many.
-template <typename F>
-double mean_ns(int times, F f) {
-  const std::int64_t began = now_ns();
-  for (int i = 0; i < times; ++i) {
-    f();
-  }
-  return static_cast<double>(now_ns() - began) / times;
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
 
 }  // namespace
 
@@ -59,12 +45,12 @@ int main(int argc, char** argv) {
   std::vector<double> read_ratios;
   for (int i = 0; i < std::atoi(argv[2]); ++i) {
     timespec t;
-    clocks.push_back(mean_ns(pairs, [&] {
+    clocks.push_back(bench::mean_ns(pairs, [&] {
       clock_gettime(CLOCK_MONOTONIC, &t);
       clock_gettime(CLOCK_MONOTONIC, &t);
     }));
-    ours.push_back(mean_ns(pairs, [&] { windows.end(windows.begin(slot)); }));
-    reads.push_back(mean_ns(pairs / 20, [&] {
+    ours.push_back(bench::mean_ns(pairs, [&] { windows.end(windows.begin(slot)); }));
+    reads.push_back(bench::mean_ns(pairs / 20, [&] {
       source.read(sweep);
       source.read(sweep);
     }));
@@ -77,7 +63,7 @@ int main(int argc, char** argv) {
   std::printf(
       "{\"window_ns\": %.1f, \"two_clocks_ns\": %.1f, \"clock_ratio\": %.3f, \"two_reads_ns\": "
       "%.0f, \"read_ratio\": %.1f, \"dropped\": %llu}\n",
-      median(ours), median(clocks), median(clock_ratios), median(reads), median(read_ratios),
-      static_cast<unsigned long long>(dropped));
+      bench::median(ours), bench::median(clocks), bench::median(clock_ratios), bench::median(reads),
+      bench::median(read_ratios), static_cast<unsigned long long>(dropped));
   return 0;
 }

@@ -18,6 +18,7 @@ LOADS = (
     "bursts:50:700:1.07:0.2",
     "const:300",
 )
+AT_FIRST_S = 0.080  # may be spent beforehand: the share of the first 16 s
 
 
 def test_eight_gpus_keep_to_the_budget(machine: FakeMachine, nvml: FakeNvml) -> None:
@@ -38,7 +39,7 @@ def test_eight_gpus_keep_to_the_budget(machine: FakeMachine, nvml: FakeNvml) -> 
     assert session.sources == ["rapl_msr", "nvml"]
     # A reading that has begun is made, however long the machine holds it up.
     longest_s = after["nvml"]["read_ns"]["max"] * 1e-9
-    assert busy_ns * 1e-9 < 0.005 * seconds + 0.040 + longest_s
+    assert busy_ns * 1e-9 < 0.005 * seconds + AT_FIRST_S + longest_s
     assert after["nvml"]["spared"] > 0
     assert after["nvml"]["read_s"] - before["nvml"]["read_s"] >= busy_ns * 1e-9
     for m in windows:

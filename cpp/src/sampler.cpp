@@ -103,7 +103,10 @@ bool Sampler::may_read() noexcept {
   const bool urgent =
       waiting_.load(std::memory_order_relaxed) > 0 || (follower_ != nullptr && follower_->waits());
   const bool may = pacing_->may_read(t_begin_, urgent, ring_);
-  spared_.add(may ? 0 : 1);
+  if (!may) {
+    spared_.add(1);
+    spared_ns_.store(t_begin_, std::memory_order_relaxed);
+  }
   return may;
 }
 

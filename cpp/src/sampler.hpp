@@ -128,6 +128,8 @@ class Sampler {
     waiting_.fetch_add(change, std::memory_order_relaxed);
   }
   bool running() const noexcept { return running_.load(std::memory_order_acquire); }
+  // When a row was last left out on purpose; 0: never.
+  std::int64_t spared_ns() const noexcept { return spared_ns_.load(std::memory_order_relaxed); }
   SamplerStats stats() const;
   // What all rows so far said, and how many those are. May wait for a row that is just being made.
   std::uint64_t count_rows(RowCounts& counts) const;
@@ -177,6 +179,7 @@ class Sampler {
   std::atomic<bool> running_{false};
   std::atomic<bool> gone_{false};
   std::atomic<int> last_errno_{0};
+  std::atomic<std::int64_t> spared_ns_{0};
   std::atomic<std::int64_t> cpu_ns_{0};  // set when the thread ends
   std::string refused_;                  // this and the clock are written before ready_ rings
   clockid_t cpu_clock_{};

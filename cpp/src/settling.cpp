@@ -42,12 +42,13 @@ void Settling::count() {
   }
 }
 
-std::int64_t Settling::patience_ns() const noexcept {
+std::int64_t Settling::waits_until(std::int64_t since_ns) const noexcept {
   std::int64_t slowest_ns = 0;
   for (const Channel& channel : sampler_.channels()) {
-    slowest_ns = std::max(slowest_ns, wattring::patience_ns(channel) + channel.lag_ns());
+    slowest_ns = std::max(slowest_ns, patience_ns(channel) + channel.lag_ns());
   }
-  return 4 * (sampler_.period_ns() + slowest_ns) + ns_per_s;
+  return std::max(since_ns, sampler_.spared_ns()) + 4 * (sampler_.period_ns() + slowest_ns) +
+         ns_per_s;
 }
 
 std::int64_t Settling::covered_until(std::int64_t t_ns, std::int64_t now_ns) {
@@ -66,7 +67,7 @@ std::int64_t Settling::covered_until(std::int64_t t_ns, std::int64_t now_ns) {
   }
   std::uint64_t newest = 0;
   if (head > 0 && ring.peek(head - 1, row::t_end_word, newest) &&
-      now_ns - static_cast<std::int64_t>(newest) > patience_ns()) {
+      now_ns > waits_until(static_cast<std::int64_t>(newest))) {
     return for_ever;  // a device that has not answered for so long is not waited for
   }
   return covered_ns_;

@@ -31,9 +31,9 @@ class Settling {
   // Where the counters stood at t; false when the rows around it are gone.
   bool settle(std::int64_t t_ns, bool exact, Mark::PerSource& to);
 
-  // What passes at most between a mark and the time at which it can be settled, unless the device
-  // or the machine stalls; after that it is settled as well as the rows allow.
-  std::int64_t patience_ns() const noexcept;
+  // When what is waited for since then, or since the sampler last left a row out, can be settled,
+  // unless the device or the machine stalls; after that it is settled as well as the rows allow.
+  std::int64_t waits_until(std::int64_t since_ns) const noexcept;
 
  private:
   struct Cell {  // of the times t0 to t1, or t0 alone

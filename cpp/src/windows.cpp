@@ -123,19 +123,19 @@ std::int64_t Windows::slice_ns() const noexcept {
   return std::clamp<std::int64_t>(samplers_.front()->period_ns() / 2, 50'000, 10'000'000);
 }
 
-std::int64_t Windows::patience_ns() const noexcept {
-  std::int64_t longest_ns = 0;
+std::int64_t Windows::waits_until(std::int64_t since_ns) const noexcept {
+  std::int64_t until_ns = since_ns;
   for (const Settling& settling : settlings_) {
-    longest_ns = std::max(longest_ns, settling.patience_ns());
+    until_ns = std::max(until_ns, settling.waits_until(since_ns));
   }
-  return longest_ns + ns_per_s;
+  return until_ns + ns_per_s;
 }
 
 Settled Windows::wait(SlotId slot, std::uint64_t ticket, std::uint64_t place) {
   if (ticket == refused || (place == refused && !stopped_.load(std::memory_order_acquire))) {
     throw Error(Errc::state, "this window was not counted", not_counted);
   }
-  const std::int64_t until_ns = now_ns() + patience_ns();
+  const std::int64_t since_ns = now_ns();
   for (;;) {
     {
       const std::lock_guard lock(working_);
@@ -150,7 +150,7 @@ Settled Windows::wait(SlotId slot, std::uint64_t ticket, std::uint64_t place) {
         throw Error(Errc::state, "this window was not counted", not_counted);
       }
     }
-    if (now_ns() > until_ns) {
+    if (now_ns() > waits_until(since_ns)) {
       throw Error(Errc::state, "this window could not be settled: no sample came",
                   "see the session's stats");
     }
@@ -179,12 +179,12 @@ WindowReport Windows::report() {
     return report;
   }
   const std::uint64_t wanted = queue_->pushed();
-  const std::int64_t until_ns = now_ns() + patience_ns();
+  const std::int64_t since_ns = now_ns();
   for (;;) {
     {
       const std::lock_guard lock(working_);
       drain(slice_ns());
-      if (place_ >= wanted || now_ns() > until_ns) {
+      if (place_ >= wanted || now_ns() > waits_until(since_ns)) {
         for (const LedgerEntry& entry : ledger_.entries()) {
           if (!entry.channels.empty()) {
             report.names.push_back(entry);

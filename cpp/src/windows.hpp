@@ -141,7 +141,8 @@ class Windows final : public RowFollower {
   Record*& innermost(std::uint64_t thread);
   LedgerEntry& entry_of(const Slot& slot);
   std::int64_t slice_ns() const noexcept;
-  std::int64_t patience_ns() const noexcept;
+  // When whoever waits since then gives up.
+  std::int64_t waits_until(std::int64_t since_ns) const noexcept;
 
   const std::shared_ptr<const char> session_;
   const pid_t owner_;

@@ -94,7 +94,7 @@ TEST_F(SettlingTest, CoverageFollowsTheRowsAndEndsWithThem) {
   EXPECT_LT(settling.covered_until(t, t), t) << "no later row can be there";
   wait_until([&] { return settling.covered_until(t, now_ns()) >= t; });
   EXPECT_TRUE(covered(sampler.ring(), sampler.channels(), t));
-  const std::int64_t far = now_ns() + settling.patience_ns() + ns_per_s;
+  const std::int64_t far = settling.waits_until(now_ns()) + ns_per_s;
   EXPECT_EQ(settling.covered_until(t, far), std::numeric_limits<std::int64_t>::max())
       << "a device that has been silent for so long is not waited for";
   sampler.stop();

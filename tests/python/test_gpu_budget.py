@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
+
+import pytest
 
 import wattring as wr
 from fakes.driving import wait_rows
@@ -19,6 +22,24 @@ LOADS = (
     "const:300",
 )
 AT_FIRST_S = 0.080  # may be spent beforehand: the share of the first 16 s
+
+
+def test_a_window_after_a_long_rest_is_no_worse(machine: FakeMachine, nvml: FakeNvml) -> None:
+    """While nobody waits, rows are many seconds apart: that is no device which does not answer.
+
+    Windows are also settled by the threads of other sources, which have rows all the time.
+    """
+    nvml.configure("const:300", delay_ns=3_000_000)
+    with wr.Session(environment=nvml.environment(machine)) as session:
+        for _ in range(2):
+            time.sleep(4)
+            with session.window("work") as w:
+                time.sleep(0.2)
+            m = w.measurement
+            assert m.energy_j["gpu-0"] == pytest.approx(300 * m.seconds, rel=0.1)
+            assert math.isfinite(m.bounds_j["gpu-0"][1])
+        total = session.report().windows["work"]
+    assert total.energy_j["gpu-0"] == pytest.approx(300 * total.seconds, rel=0.1)
 
 
 def test_eight_gpus_keep_to_the_budget(machine: FakeMachine, nvml: FakeNvml) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -171,25 +170,6 @@ def test_demo_with_real_sensors(machine: FakeMachine) -> None:
     assert "true" not in done.stdout
     for phase in ("at rest ", "one busy CPU", "at rest again", "CPUs busy"):
         assert phase in done.stdout
-
-
-def test_demo_interrupted_shows_what_it_has(nothing: dict[str, str]) -> None:
-    with subprocess.Popen(
-        [*WATTRING, "demo", "--seconds", "100"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | nothing,
-    ) as process:
-        # It is past its imports when the sampling thread is there.
-        tasks = f"/proc/{process.pid}/task"
-        while len(os.listdir(tasks)) < 2:
-            assert process.poll() is None
-        process.send_signal(signal.SIGINT)
-        out, errors = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert errors == "wattring: interrupted\n"
-    assert not out or "dram-0" in out
 
 
 def test_help_has_examples_and_version() -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wattring.session import Session
 
 FAILED = 125  # exit status: wattring itself, as in env(1) and timeout(1)
+VANISHED = "the sensor VANISHED while it was read; figures end there"
 VISIBILITY = ("hidden", "ambiguous", "unresolved")  # codes of what a program sees of the GPUs
 
 
@@ -80,7 +81,7 @@ def sampling_lines(stats: dict[str, SourceStats], session: Session) -> list[str]
                 f"({s['read_ns']['p50'] / 1e3:.0f} µs a sample)"
             )
         if s["gone"]:
-            lines.append(f"{source}: the sensor VANISHED while it was read; figures end there")
+            lines.append(f"{source}: {VANISHED}")
         if s["refused"]:
             lines.append(f"{source}: not granted: {s['refused']}")
     for channel, refresh in session.refresh().items():

@@ -31,7 +31,8 @@ EXAMPLES = """examples:
   wattring doctor          which interface is readable, the smallest fix for each that is not
   wattring doctor --json
 
-exit status: 0 if some real sensor can be read, 1 if none.
+exit status: 0 if some real sensor can be read, 1 if none; 130 after Ctrl-C, which cuts the
+sampling short: what there is by then is printed.
 """
 
 WHY_ROOT = """\
@@ -91,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
     """Examine, print, and return 0 if a real sensor can be read."""
     found = [source for source in sources() if source.automatic]
     readable = [source for source in found if source.status == "readable"]
-    sampling, refresh, averaging_ns = measure("all" if readable else "simulated")
+    sampling, refresh, averaging_ns, interrupted = measure("all" if readable else "simulated")
     gpus = [g for s in readable if s.name == "nvml" for g in from_channels(s.channels)]
     document = {
         "machine": machine(),
@@ -116,6 +117,8 @@ def run(options: argparse.Namespace) -> int:
         "averaging_ns": averaging_ns,
     }
     output.emit(common.dump(document) if options.json else "\n".join(as_lines(document, refresh)))
+    if interrupted:
+        raise KeyboardInterrupt
     return 0 if readable else 1
 
 
@@ -166,14 +169,19 @@ def milliseconds(ns: int) -> str:
 
 def measure(
     name: str,
-) -> tuple[dict[str, SourceStats], dict[str, dict[str, Refresh]], dict[str, int]]:
+) -> tuple[dict[str, SourceStats], dict[str, dict[str, Refresh]], dict[str, int], bool]:
     """Sample at 1 kHz: lateness, read time, cost; the sensors' refresh, and what they average.
 
-    For one second, or as long as the slowest sensor needs to show its pace.
+    For one second, or as long as the slowest sensor needs to show its pace, or until Ctrl-C; the
+    last value says whether it came.
     """
+    interrupted = False
     with Session("1ms", name) as session:
         slowest_ns = max(c.refresh_ns for of in session.channels.values() for c in of)
-        time.sleep(max(1, 25e-9 * slowest_ns))
+        try:
+            time.sleep(max(1, 25e-9 * slowest_ns))
+        except KeyboardInterrupt:
+            interrupted = True
         stats = session.stats  # first: what follows costs a CPU's time
         refresh = session.refresh()
         by_source = {
@@ -186,7 +194,7 @@ def measure(
             for c in channels
             if c.kind == "gauge" and c.averaging_ns > 0
         }
-        return stats, by_source, averaging_ns
+        return stats, by_source, averaging_ns, interrupted
 
 
 def as_lines(document: dict[str, Any], refresh: dict[str, dict[str, Refresh]]) -> Iterator[str]:
@@ -210,6 +218,8 @@ def as_lines(document: dict[str, Any], refresh: dict[str, dict[str, Refresh]]) -
     for name, s in document["sampling"].items():
         label = " (SIMULATED: no sensor can be read)" if name == "simulated" else ""
         yield f"  {name}{label}"
+        if s["gone"]:
+            yield f"    {common.VANISHED}"
         yield f"    lateness   {microseconds(s['lateness_ns'])}"
         yield f"    one read   {microseconds(s['read_ns'])}"
         yield f"    achieved   {s['rate_hz']:.1f} Hz, {s['missed']} deadlines missed"

@@ -1,9 +1,12 @@
-"""Ctrl-C and a sensor that vanishes while a verb measures."""
+"""Ctrl-C, a full disk and a sensor that vanishes while a verb measures."""
 
 from __future__ import annotations
 
 import json
+import os
 import signal
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -66,3 +69,13 @@ def test_doctor_tells_of_a_sensor_that_vanished(
     of_perf = lines[lines.index("  rapl_perf") :]
     assert of_perf[1] == "    the sensor VANISHED while it was read; figures end there"
     assert sum("VANISHED" in line for line in lines) == 1
+
+
+def test_a_report_that_cannot_be_written_is_a_failure() -> None:
+    """Of a full disk behind standard error nothing but the exit status can tell."""
+    stat = [sys.executable, "-m", "wattring", "stat", "--sources", "simulated", "--json"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*stat, "--", "true"], stderr=full, check=False, timeout=60, env=os.environ
+        )
+    assert done.returncode == 125

@@ -37,12 +37,14 @@ def emit(text: str) -> None:
         raise IoError(f"standard output: {error.strerror}") from None
 
 
-def report(text: str) -> None:
-    """Print to standard error, if there is one; a failure there can't be told to anybody."""
+def report(text: str) -> bool:
+    """Print to standard error, if there is one; False if that fails: only a status can tell."""
     try:
         _write(sys.stderr, text)
     except OSError:
         _mute(sys.stderr)
+        return False
+    return True
 
 
 def complain(reason: str) -> None:

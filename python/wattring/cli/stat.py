@@ -116,10 +116,10 @@ def run(options: argparse.Namespace) -> int:
             return status
         result = stat_report.Report(command, session.period_ns, runs, session, session.stats)
         text = common.dump(result.as_dict()) if options.json else result.as_table()
-        if file is None:
-            output.report(text)
-        else:
+        if file is not None:
             file.write(text)
+        elif not output.report(text):
+            return common.FAILED
     if not runs:
         return 128 + signals.caught
     return status or next((one.exit_status for one in runs if one.exit_status), 0)

@@ -23,11 +23,13 @@ def count_notes(ambiguous: int, resets: int, failed: int) -> list[str]:
     """Say what went wrong so many times."""
     notes = []
     if ambiguous:
-        notes.append(f"{ambiguous} stalls in which the counter may have wrapped unseen")
+        stalls = counted(ambiguous, "stall", "stalls")
+        notes.append(f"{stalls} in which the counter may have wrapped unseen")
     if resets:
-        notes.append(f"the counter was reset {resets} times; what it lost is missing")
+        times = counted(resets, "time", "times")
+        notes.append(f"the counter was reset {times}; what it lost is missing")
     if failed:
-        notes.append(f"{failed} failed reads")
+        notes.append(counted(failed, "failed read", "failed reads"))
     return notes
 
 

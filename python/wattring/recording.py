@@ -13,6 +13,7 @@ import numpy as np
 
 from wattring import trace_file
 from wattring.errors import InvalidError, StateError
+from wattring.figures import counted
 from wattring.provenance import clock_offset
 from wattring.trace_content import windows_of
 
@@ -139,7 +140,8 @@ class Recording:
     def _tail(self) -> dict[str, Any]:
         notes = []
         if self._missing:
-            notes.append(f"{self._missing} windows came faster than they could be written")
+            missing = counted(self._missing, "window", "windows")
+            notes.append(f"{missing} came faster than could be written; not in this trace")
         clocks = [*self._header["clocks"], clock_offset()]
         return {"lost": self.lost, "notes": notes, "clocks": clocks}
 

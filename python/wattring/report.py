@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wattring import self_report
-from wattring.figures import format_joules, wrapped
+from wattring.figures import counted, format_joules, wrapped
 from wattring.measurement import root_channels
+from wattring.measurement_text import count_notes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -232,13 +233,9 @@ def _totals(entry: LedgerEntry, channels: Sequence[Channel]) -> WindowTotals:
         totals = found[channel.name]
         said = [channel.note] if channel.note else []
         if totals["unbounded"]:
-            said.append(f"{totals['unbounded']} windows with no proven upper bound")
-        marked = (
-            (totals["failed"], "failed reads"),
-            (totals["ambiguous"], "stalls in which the counter may have wrapped unseen"),
-            (totals["reset"], "resets of the counter; what it lost is missing"),
-        )
-        said += [f"{times} {what}" for times, what in marked if times]
+            unbounded = counted(totals["unbounded"], "window", "windows")
+            said.append(f"{unbounded} with no proven upper bound")
+        said += count_notes(totals["ambiguous"], totals["reset"], totals["failed"])
         if said:
             notes[channel.name] = said
     any_measured = entry["count"] > 0

@@ -11,6 +11,7 @@ import numpy as np
 from wattring import _core, trace_file
 from wattring.energies import Energies
 from wattring.errors import InvalidError
+from wattring.figures import counted
 from wattring.measurement import Measurement, root_channels
 from wattring.measurement_build import from_energies
 from wattring.trace_content import Content, channels_of, windows_of
@@ -296,8 +297,9 @@ def in_memory(
     windows = trace.windows
     covered = windows["t_begin_ns"] >= trace.t_begin_ns
     left_out = lost + int(np.count_nonzero(~covered))
-    notes = [f"{left_out} windows began before the oldest sample, and are left out"]
-    return Trace(Content(header, rows, windows[covered], {}, notes if left_out else []))
+    began = f"{counted(left_out, 'window', 'windows')} began before the oldest sample"
+    notes = [f"{began}; not in this trace"] if left_out else []
+    return Trace(Content(header, rows, windows[covered], {}, notes))
 
 
 def load(path: str | os.PathLike[str]) -> Trace:

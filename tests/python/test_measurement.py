@@ -15,6 +15,7 @@ import wattring as wr
 from fakes.driving import wait_rows, wait_until
 from fakes.measurements import INFINITY, measurement
 from wattring.measurement import format_joules
+from wattring.measurement_text import count_notes
 
 if TYPE_CHECKING:
     from fakes.machine import FakeMachine
@@ -45,6 +46,20 @@ def test_to_dict_is_json_under_the_same_names() -> None:
         "dram-0": [0, 0.01],
     }
     assert document["total_bounds_j"] == pytest.approx([12.33, 12.53])
+
+
+def test_what_went_wrong_is_counted_in_one_and_in_many() -> None:
+    assert count_notes(0, 0, 0) == []
+    assert count_notes(1, 1, 1) == [
+        "1 stall in which the counter may have wrapped unseen",
+        "the counter was reset 1 time; what it lost is missing",
+        "1 failed read",
+    ]
+    assert count_notes(2, 2, 2) == [
+        "2 stalls in which the counter may have wrapped unseen",
+        "the counter was reset 2 times; what it lost is missing",
+        "2 failed reads",
+    ]
 
 
 def test_an_empty_window_has_no_power() -> None:

@@ -244,7 +244,7 @@ def test_23_a_reset_is_marked_and_nothing_is_invented(
         rows = session.samples(source)
     assert measured.energy_j["package-0"] - 2.5 == QUANTUM
     assert measured.bounds_j["package-0"][1] == float("inf")
-    assert "the counter was reset 1 times; what it lost is missing" in measured.notes["package-0"]
+    assert "the counter was reset 1 time; what it lost is missing" in measured.notes["package-0"]
     assert measured.bounds_j["dram-0"][1] <= 2.01 * UNIT_J, "only the channel that was reset"
     assert int(((rows["status"] & RESET) != 0).sum()) == 1
     assert min(steps_of(rows, "package-0")) >= 0

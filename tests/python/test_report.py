@@ -13,6 +13,8 @@ import pytest
 
 import wattring as wr
 from fakes.power import SIMULATED, functions_of, true_j
+from wattring.measurement_text import count_notes
+from wattring.report import from_ledger
 
 if TYPE_CHECKING:
     from wattring.report import WindowTotals
@@ -230,3 +232,16 @@ def test_what_is_dropped_is_visible() -> None:
     assert report.windows["flood"].count + report.dropped == entered
     assert session.stats["simulated"]["dropped"] == report.dropped
     assert f"{report.dropped} dropped" in str(report)
+
+
+def test_a_report_counts_what_went_wrong_in_the_words_of_a_measurement() -> None:
+    with wr.Session(sources="simulated") as session, session.window("work"):
+        pass
+    native = session._native.report()
+    package, core, _ = native["names"][0]["channels"]
+    package["unbounded"] = package["failed"] = package["reset"] = package["ambiguous"] = 1
+    core["unbounded"] = 2
+    report = from_ledger(native, session.channels["simulated"], session.stats)
+    said = "; ".join(["1 window with no proven upper bound", *count_notes(1, 1, 1)])
+    assert f"work: package-0: {said}" in report.notes
+    assert "work: core-0: 2 windows with no proven upper bound" in report.notes

@@ -202,7 +202,7 @@ def test_windows_older_than_the_samples_are_left_out_and_counted() -> None:
             pass
         trace = session.trace()
     assert trace.windows["name"].tolist() == ["new"]
-    assert trace.notes == ["1 windows began before the oldest sample, and are left out"]
+    assert trace.notes == ["1 window began before the oldest sample; not in this trace"]
 
 
 def test_windows_that_ended_just_before_are_there() -> None:

@@ -61,9 +61,11 @@ class Recording:
         self._owner = os.getpid()
         self._lock = threading.Lock()  # whoever writes; held over a fork
         self._stop = threading.Event()
+        self._path = path
         self._file = path.open("wb")
         try:
-            self._writer = trace_file.Writer(self._file, self._header)
+            with trace_file.naming(path):
+                self._writer = trace_file.Writer(self._file, self._header)
         except OSError:
             with contextlib.suppress(OSError):
                 self._file.close()
@@ -112,7 +114,7 @@ class Recording:
         self._stop.set()
         if self._thread is not threading.current_thread():
             self._thread.join()
-        with self._lock:
+        with self._lock, trace_file.naming(self._path):  # closing writes what is held back
             if self._file.closed:
                 return
             try:
@@ -149,26 +151,30 @@ class Recording:
         if self._error is not None:
             return
         try:
-            # Windows first: the samples that cover them are there by then.
-            ended, self._cursor, missing = self._session._native.ended_windows(self._cursor)
-            self._missing += missing if self._begun else 0
-            for source, reader in self._readers.items():
-                lost = reader.lost
-                rows = reader.read()
-                if len(rows):
-                    if not self._begun:
-                        reader.lost = 0  # what was overwritten before is not a part of this
-                    elif reader.lost > lost:
-                        rows["status"][0] |= HOLE
-                    self._writer.rows(source, rows)
-                    self.rows += len(rows)
-            if ended:
-                self._writer.windows(windows_of(ended))
-                self.windows += len(ended)
-            self._begun = True
-            self._writer.flush()
+            with trace_file.naming(self._path):
+                self._write_part()
         except OSError as error:
             self._error = error
+
+    def _write_part(self) -> None:
+        # Windows first: the samples that cover them are there by then.
+        ended, self._cursor, missing = self._session._native.ended_windows(self._cursor)
+        self._missing += missing if self._begun else 0
+        for source, reader in self._readers.items():
+            lost = reader.lost
+            rows = reader.read()
+            if len(rows):
+                if not self._begun:
+                    reader.lost = 0  # what was overwritten before is not a part of this
+                elif reader.lost > lost:
+                    rows["status"][0] |= HOLE
+                self._writer.rows(source, rows)
+                self.rows += len(rows)
+        if ended:
+            self._writer.windows(windows_of(ended))
+            self.windows += len(ended)
+        self._begun = True
+        self._writer.flush()
 
 
 _recordings: weakref.WeakSet[Recording] = weakref.WeakSet()

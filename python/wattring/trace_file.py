@@ -7,6 +7,7 @@ at a time; when it is cut off, what it had written can be read nevertheless.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -40,6 +41,16 @@ ARROW_ENDINGS = (".arrow", ".feather", ".parquet")
 ZIP, ARROW, PARQUET = b"PK\x03\x04", b"ARROW1", b"PAR1"
 CUT_OFF = "the recording was cut off; this is what it had written"
 LOCAL_HEADER = struct.Struct("<4s5H3I2H")
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let errors of the operating system say which file could not be written."""
+    try:
+        yield
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 class Writer:
@@ -97,7 +108,7 @@ def save(content: Content, path: str | os.PathLike[str]) -> None:
         )
     draft = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with draft.open("wb") as file:
+        with naming(path), draft.open("wb") as file:
             if path.suffix in ARROW_ENDINGS:
                 from wattring import trace_arrow
 

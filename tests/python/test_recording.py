@@ -166,17 +166,17 @@ def test_a_disk_that_is_full(tmp_path: Path) -> None:
                     time.sleep(0.01)
                     r.flush()
             except OSError as error:
-                print(error.strerror)
+                print(error)
             try:
                 r.close()
             except OSError as error:
-                print(error.strerror)
+                print(error)
             with s.window("goes on"):
                 pass
     """
     done = run(program, path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "File too large\n" * 2
+    assert done.stdout == f"[Errno 27] File too large: '{path}'\n" * 2
     assert done.stderr == ""
     assert len(wr.load(path).samples("simulated")) > 10
 
@@ -192,11 +192,12 @@ def test_a_disk_that_is_full_from_the_begin(tmp_path: Path) -> None:
                 try:
                     write(sys.argv[1])
                 except OSError as error:
-                    print(error.strerror)
+                    print(error)
     """
-    done = run(program, tmp_path / "full.npz")
+    path = tmp_path / "full.npz"
+    done = run(program, path)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == "File too large\n" * 2
+    assert done.stdout == f"[Errno 27] File too large: '{path}'\n" * 2
 
 
 def test_a_recorder_that_comes_too_late_marks_the_hole(

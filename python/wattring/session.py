@@ -57,9 +57,9 @@ class Session:
             the program's own (default: 0.005). Readings are left out evenly to keep to it, more
             closely spaced where a window begins or ends; `stats` counts them as `spared`. 1.0: the
             period asked for, whatever that costs.
-        gpu_gauges: what else to read of GPUs, each a call of the driver more a sample:
-            "temperature", "clocks", "utilization", "power_limit", "throttle" (the driver's bits for
-            why clocks are held down). They are columns of `samples("nvml")`.
+        gpu_gauges: what else to read of GPUs, one or several, each a call of the driver more a
+            sample: "temperature", "clocks", "utilization", "power_limit", "throttle" (the driver's
+            bits for why clocks are held down). They are columns of `samples("nvml")`.
         environment: where to look for sensors; for tests.
 
     Raises:
@@ -78,12 +78,16 @@ class Session:
         priority: int = 0,
         spin: str | float = 0,
         gpu_budget: float = 0.005,
-        gpu_gauges: Sequence[str] = (),
+        gpu_gauges: str | Sequence[str] = (),
         environment: Environment | None = None,
     ) -> None:
         names = [sources] if isinstance(sources, str) else list(sources)
         if not 1 <= rows <= 2**28:
             raise InvalidError(f"a ring of {rows} rows is not possible", "ask for 1 to 2**28")
+        if cpu is not None and cpu < 0:
+            raise InvalidError(f"there is no CPU {cpu}", "ask for cpu=0 or above")
+        if priority < 0:
+            raise InvalidError(f"there is no priority {priority}", "ask for 1 to 99, or 0 for none")
         if not 0 < gpu_budget <= 1:
             raise InvalidError(
                 f"a share of {gpu_budget} of the time is none", "ask for gpu_budget=0.005"
@@ -101,7 +105,7 @@ class Session:
                 parse_duration_ns(spin) if spin != 0 else 0,
                 gpu_budget,
                 visible_gpus,
-                list(gpu_gauges),
+                [gpu_gauges] if isinstance(gpu_gauges, str) else list(gpu_gauges),
             )
         self._names = self._native.names()
         self._period_ns = period_ns or min(

@@ -299,6 +299,15 @@ def test_impossible_rings(rows: int) -> None:
         wr.Session(sources="simulated", rows=rows)
 
 
+def test_what_nobody_can_run_at_is_refused_at_once() -> None:
+    with pytest.raises(wr.InvalidError, match="no CPU -1"):
+        wr.Session(sources="simulated", cpu=-1)
+    with pytest.raises(wr.InvalidError, match="no priority -1"):
+        wr.Session(sources="simulated", priority=-1)
+    with pytest.raises(wr.InvalidError, match="no gauge of a GPU is called 'warmth'"):
+        wr.Session(sources="simulated", gpu_gauges="warmth")
+
+
 def test_what_two_sources_have_is_taken_from_the_first(machine: FakeMachine) -> None:
     names = ["rapl_powercap", "rapl_msr"]
     session = wr.Session(sources=names, environment=machine.environment())

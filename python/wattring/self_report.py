@@ -130,9 +130,11 @@ class SelfReport:
 
     def _obstacle(self, channels: Mapping[str, list[Channel]], skipped: list[Skipped]) -> str:
         """Say what is wrong with the packages as a measure of all CPUs."""
+        simulated = channels.get("simulated", [])
+        # Also beside real ones: it stands in the place of one of them.
+        if any(channel.name.startswith("package-") for channel in simulated):
+            return "the power is simulated, the CPU time is not"
         if not self._packages:
-            if "simulated" in channels:
-                return "the power is simulated, the CPU time is not"
             return "no package is measured; `wattring doctor` says why"
         missing = [
             s.channel

@@ -123,6 +123,23 @@ def test_no_estimate_of_a_simulated_power() -> None:
     assert "simulated" in cost["reason"]
 
 
+def test_no_estimate_of_the_packages_beside_a_simulated_one(busy_machine: FakeMachine) -> None:
+    both = ["simulated", SOURCE]
+    with wr.Session(sources=both, environment=busy_machine.environment()) as session:
+        assert "package-1" in [channel.name for channel in session.channels[SOURCE]]
+        assert "simulated" in session.stats[SOURCE]["cost"]["reason"]
+
+
+def test_a_die_that_mirrors_another_is_not_missed(tmp_path: Path) -> None:
+    machine = FakeMachine(tmp_path, dies=2, mirrored=True)
+    machine.set_cpu_time(user=100)
+    with session_of(machine) as session:
+        draw(session, machine, SOURCE, "package", 50)
+        wait_rows(session, SOURCE, 2)
+        machine.set_cpu_time(user=200)
+        assert known_cost(session)["busy_cpu_w"] == pytest.approx(50)
+
+
 def test_no_estimate_once_a_sensor_has_vanished(busy_machine: FakeMachine) -> None:
     with session_of(busy_machine, "rapl_powercap") as session:
         wait_rows(session, "rapl_powercap", 3)

@@ -50,6 +50,15 @@ def test_it_begins_at_what_the_counters_publish() -> None:
     assert any("still learning" in line for line in lines(session.stats))
 
 
+def test_of_several_sources_the_quickest_is_the_sessions(machine: FakeMachine) -> None:
+    both = ["rapl_msr", "simulated"]
+    env = machine.environment()
+    env.simulated = "psys-0=const:5"
+    session = wr.Session("auto", both, environment=env)
+    assert [session.stats[source]["period_ns"] for source in both] == [1_000_000, 976_000]
+    assert session.period_ns == 976_000
+
+
 def test_energy_is_within_its_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WATTRING_SIMULATED", SIMULATED)
     with wr.Session("auto", "simulated") as session:

@@ -126,7 +126,7 @@ def fix(source: SourceInfo) -> str:
     """Say what to do about a source; empty if it is readable or beyond help."""
     if source.status == "denied" and source.name in FIXES:
         python = os.path.realpath(sys.executable)
-        user = os.environ.get("USER", "$USER")
+        user = os.environ.get("USER") or "$(id -un)"
         return FIXES[source.name].format(python=python, user=user)
     if source.status == "absent" and source.name in MODULES:
         return MODULES[source.name]

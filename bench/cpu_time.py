@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import time
@@ -18,7 +19,8 @@ def tree_cpu_ns() -> int:
     cpu_ns = time.process_time_ns() + int((ended.ru_utime + ended.ru_stime) * 1e9)
     for pid in _descendants(os.getpid()):
         # The kernel's number for another process's clock, as clock_getcpuclockid(3) makes it.
-        cpu_ns += time.clock_gettime_ns((~pid << 3) | _SCHEDULED)
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            cpu_ns += time.clock_gettime_ns((~pid << 3) | _SCHEDULED)
     return cpu_ns
 
 

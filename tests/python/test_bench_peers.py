@@ -12,6 +12,7 @@ from fakes.powercap import FIRST_UJ
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
+import cpu_time
 from cpu_time import tree_cpu_ns
 from fake_host import FakeHost, true_gpu_j, true_package_j
 from peers import errors
@@ -35,6 +36,13 @@ def test_cpu_time_is_that_of_children_too_alive_or_ended() -> None:
     # This process uses some milliseconds itself.
     assert alive_ns - before_ns >= 500_000_000
     assert ended_ns >= alive_ns
+
+
+def test_a_process_that_has_just_ended_has_no_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    monkeypatch.setattr(cpu_time, "_descendants", lambda _: [ended.pid])
+    assert tree_cpu_ns() > 0
 
 
 def test_errors_are_medians_in_percent() -> None:

@@ -21,16 +21,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-
 import wattring as wr
-from fakes.machine import POWERCAP, FakeMachine
+from fake_machines import six_channels
+from fakes.machine import POWERCAP
 from lines import Line, show, status
 from polling_thread import PollingThread, energy_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+
+    from fakes.machine import FakeMachine
 
 PERIOD_NS = 1_000_000
 SOURCE = "rapl_powercap"
@@ -49,13 +50,6 @@ class Tally(NamedTuple):
 class Spent(NamedTuple):
     cpu_ns_per_sample: float
     rate_hz: float
-
-
-@contextlib.contextmanager
-def machine() -> Iterator[FakeMachine]:
-    """Two packages of three counters each, which stand still."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield FakeMachine(Path(folder), packages=2)
 
 
 @contextlib.contextmanager
@@ -136,7 +130,7 @@ def instructions(name: str) -> float:
 
 def take(name: str, samples: int) -> None:
     """What is counted: sample so many times, and print how many it became."""
-    with machine() as of, METERS[name](of) as tally:
+    with six_channels() as of, METERS[name](of) as tally:
         while tally().samples < samples:
             time.sleep(0.1)
         taken = tally().samples
@@ -144,7 +138,7 @@ def take(name: str, samples: int) -> None:
 
 
 def polling(rounds: int) -> list[Line]:
-    with machine() as of:
+    with six_channels() as of:
         idle = [
             tuple(spend(of, name, time.sleep) for name in ("sampler", "thread", "no reads"))
             for _ in range(rounds)

@@ -166,6 +166,14 @@ double unit_of_nanojoules(std::uint64_t nanojoules) {
   return static_cast<double>(nanojoules) * 1e-9;
 }
 
+void take_die(Opening& opening, Place die) {
+  for (const Facts& f : all_facts) {
+    if (f.domain != Domain::psys) {
+      opening.taken.push_back(channel_name(f.domain, die));
+    }
+  }
+}
+
 bool mirrors(const std::function<std::uint64_t()>& one,
              const std::function<std::uint64_t()>& other) {
   // Two counters that agree by chance, to the energy of a few microseconds, three times in a row,

@@ -8,6 +8,7 @@
 
 #include "channel.hpp"
 #include "machine.hpp"
+#include "source.hpp"
 
 // What the RAPL interfaces have in common: names, containment, units, quirks by model.
 namespace wattring::rapl {
@@ -65,5 +66,7 @@ double unit_of_nanojoules(std::uint64_t nanojoules);
 // other. Several dies of a package may mirror one counter, which must be counted once.
 bool mirrors(const std::function<std::uint64_t()>& one,
              const std::function<std::uint64_t()>& other);
+// Of a die that mirrors another: no other source is to read it either.
+void take_die(Opening& opening, Place die);
 
 }  // namespace wattring::rapl

@@ -46,13 +46,12 @@ const SourceType* find(const std::string& name) {
 // Opens one more source beside those in the selection.
 void open_one(const Environment& env, const SourceType& type, bool automatic,
               Selection& selection) {
-  Opening opening{.env = env, .automatic = automatic};
-  for (const OpenedSource& other : selection.sources) {
-    for (const Channel& channel : other.source->channels()) {
-      opening.taken.push_back(channel.name);
-    }
-  }
+  Opening opening{.env = env, .automatic = automatic, .taken = selection.taken};
   std::unique_ptr<Source> source = type.open(opening);
+  selection.taken = std::move(opening.taken);
+  for (const Channel& channel : source->channels()) {
+    selection.taken.push_back(channel.name);
+  }
   if (source->channels().empty() && !opening.skipped.empty() &&
       opening.skipped.front().code == hidden) {
     const Skipped& each = opening.skipped.front();

@@ -22,6 +22,7 @@ struct OpenedSource {
 struct Selection {
   std::vector<OpenedSource> sources;
   std::vector<Skipped> skipped;
+  std::vector<std::string> taken;  // channels that no further source is to read
 };
 
 // Opens the named sources, or, for the one name "auto" or "all", every real interface that can be

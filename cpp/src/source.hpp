@@ -97,9 +97,11 @@ inline constexpr const char* hidden = "hidden";
 // What a source is given to open itself with.
 struct Opening {
   const Environment& env;
-  bool automatic = false;               // chosen by "auto": leave out what costs more than it tells
-  std::vector<std::string> taken = {};  // channels that another source already reads
-  std::vector<Skipped> skipped = {};    // filled by the source; the registry adds its name
+  bool automatic = false;  // chosen by "auto": leave out what costs more than it tells
+  // Channels that another source already reads, or which show one that is read: a source adds what
+  // it finds to be so.
+  std::vector<std::string> taken = {};
+  std::vector<Skipped> skipped = {};  // filled by the source; the registry adds its name
 
   bool is_taken(const std::string& channel) const {
     return std::find(taken.begin(), taken.end(), channel) != taken.end();

@@ -64,6 +64,22 @@ def test_07_mirrored_dies_are_counted_once(tmp_path: Path, source: str) -> None:
     assert {s.code for s in session.skipped} == {"redundant"}
 
 
+@pytest.mark.parametrize("first", ["rapl_msr", "rapl_perf"])
+def test_07_mirrored_dies_are_counted_once_by_all_sources(
+    tmp_path: Path, perf: FakePerf, first: str
+) -> None:
+    """A die that one interface leaves out is not found again by the next."""
+    machine = FakeMachine(tmp_path, dies=2, mirrored=True)
+    if first == "rapl_perf":
+        machine.add_perf("0,2")
+        perf.configure("pkg=square:20:80:0.1,ram=const:5")
+    with wr.Session(environment=machine.environment()) as session:
+        read = [c.name for of in session.channels.values() for c in of]
+    assert session.sources[0] == first
+    assert "package-0-die-0" in read
+    assert not [name for name in read if "die-1" in name]
+
+
 def test_07_mirrored_dies_are_counted_once_by_perf(tmp_path: Path, perf: FakePerf) -> None:
     """Events count from their opening: only their steps tell that they show one counter."""
     machine = FakeMachine(tmp_path, dies=2)

@@ -29,8 +29,8 @@ constexpr off_t amd_package = 0xC001029B;
 constexpr off_t amd_core = 0xC001029A;  // of one physical core; both its threads read the same
 
 const char* const denied_remedy =
-    "read as root, or use perf events instead (sudo sysctl kernel.perf_event_paranoid=0): the msr "
-    "device needs CAP_SYS_RAWIO, which is as good as root";
+    "`wattring doctor` says how to open perf events or powercap instead: the msr device needs "
+    "CAP_SYS_RAWIO, which is as good as root";
 
 class Device {
  public:
@@ -124,6 +124,7 @@ class RaplMsr final : public Source {
     if (lead.place.die >= 0 && mirrors_an_earlier_die(device, lead.place)) {
       opening.skip(rapl::make_channel(Domain::package, lead.place, machine_, "").name, "redundant",
                    "this die shows the counters of another die of its package");
+      rapl::take_die(opening, lead.place);
       return;
     }
     devices_.push_back(std::move(device));

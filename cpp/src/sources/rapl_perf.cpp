@@ -208,6 +208,7 @@ class RaplPerf final : public Source {
         const std::size_t n = groups_.back().files.size();
         opening.skip(channels_[channels_.size() - n].name, "redundant",
                      "this die shows the counters of another die of its package");
+        rapl::take_die(opening, place);
         channels_.resize(channels_.size() - n);
         groups_.pop_back();
         return;

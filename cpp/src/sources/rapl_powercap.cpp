@@ -175,6 +175,10 @@ class RaplPowercap final : public Source {
 
   void keep(Opening& opening, Channel channel, const std::string& path, const Unit& unit,
             const Zone& zone) {
+    if (std::find(mirrors_.begin(), mirrors_.end(), zone.place) != mirrors_.end()) {
+      opening.skip(channel.name, "redundant", path + " belongs to a die that mirrors another");
+      return;
+    }
     if (opening.is_taken(channel.name)) {
       found_ = true;
       return;
@@ -185,10 +189,7 @@ class RaplPowercap final : public Source {
         opening.skip(channel.name, "redundant",
                      path + " shows the counter of another die of its package");
         mirrors_.push_back(zone.place);
-        return;
-      }
-      if (std::find(mirrors_.begin(), mirrors_.end(), zone.place) != mirrors_.end()) {
-        opening.skip(channel.name, "redundant", path + " belongs to a die that mirrors another");
+        rapl::take_die(opening, zone.place);
         return;
       }
       files_.push_back(std::move(file));

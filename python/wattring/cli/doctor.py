@@ -65,7 +65,7 @@ for that group at every boot, as /etc/udev/rules.d/60-wattring.rules:
 or, where the driver is loaded early, as /etc/tmpfiles.d/wattring.conf:
   z /sys/class/powercap/*/energy_uj 0440 root power""",
     "rapl_msr": """\
-better use rapl_perf: the msr device needs CAP_SYS_RAWIO, which is as good as root:
+better use rapl_perf or rapl_powercap: the msr device needs CAP_SYS_RAWIO, which is as good as root:
   sudo chmod o+r /dev/cpu/*/msr
   sudo setcap cap_sys_rawio=ep {python}""",
 }

@@ -11,8 +11,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "bench"))
 
+from fakes.machine import FakeMachine
 from saturating import WORKS
-from workloads import median_interval, slowdown_line, working
+from workloads import (
+    SAMPLED,
+    WAKE_UPS,
+    median_interval,
+    slowdown_line,
+    slowdowns,
+    working,
+)
 
 
 # Ranks of the usual tables for the sign test's interval.
@@ -37,9 +45,20 @@ def test_too_few_pairs_have_no_interval() -> None:
 def test_only_an_interval_off_the_limit_is_a_verdict(
     found: list[float], good: bool | None, told: str
 ) -> None:
-    line = slowdown_line("work", found)
+    line = slowdown_line("work", {SAMPLED: found, WAKE_UPS: [0.2] * len(found)})
     assert line.good is good
     assert told in line.reference
+    assert "wake-ups alone 0.20 %" in line.reference
+
+
+def test_each_round_compares_its_own_slices(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second round goes backwards, so that a drift takes as much from all."""
+    rates = iter([100.0, 99.0, 98.0, 49.0, 48.0, 50.0])
+    monkeypatch.setattr("workloads.rate", lambda done, seconds: next(rates))
+    found = slowdowns(lambda: 0, FakeMachine(tmp_path), 2, 0)
+    assert found == {SAMPLED: pytest.approx([1, 4]), WAKE_UPS: pytest.approx([2, 2])}
 
 
 @pytest.mark.parametrize("work", WORKS)

@@ -24,7 +24,7 @@ MOST_READS = 1.3
 def seen_and_reads(rows: npt.NDArray[np.void], since_ns: int) -> tuple[float, float]:
     """Share of the updates that were seen since a time, and rows per update."""
     rows = rows[rows["t_begin_ns"] > since_ns]
-    due = (rows["t_end_ns"][-1] - rows["t_end_ns"][0]) / REFRESH_NS
+    due = float(rows["t_end_ns"][-1] - rows["t_end_ns"][0]) / REFRESH_NS
     return np.count_nonzero(np.diff(rows["package-0"])) / due, len(rows) / due
 
 

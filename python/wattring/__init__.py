@@ -36,7 +36,8 @@ if TYPE_CHECKING:
     from wattring.recording import Recording
     from wattring.refresh import Refresh
     from wattring.report import Report
-    from wattring.session import Reader, Session
+    from wattring.samples import Reader
+    from wattring.session import Session
     from wattring.trace import Trace, load
     from wattring.window import Window
 
@@ -82,7 +83,7 @@ _HOME = {
     "Measured": "measuring",
     "Measurement": "measurement",
     "Net": "baseline",
-    "Reader": "session",
+    "Reader": "samples",
     "Recording": "recording",
     "Refresh": "refresh",
     "Report": "report",

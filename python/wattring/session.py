@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from wattring import _core
 from wattring.baseline import Baseline, plan_parts, power_spread_w
 from wattring.durations import AUTO, parse_duration_ns
-from wattring.errors import InvalidError, refuse_pickle
+from wattring.errors import refuse_pickle
 from wattring.measurement_build import from_energies
 from wattring.refresh import Refresh, from_native
 from wattring.report import Report, from_ledger
+from wattring.samples import Samples
 from wattring.self_report import SelfReport
-from wattring.visible import seen
+from wattring.session_options import open_native
 from wattring.window import SyncedWindow, Window
 
 if TYPE_CHECKING:
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import NoReturn
 
-    import numpy as np
-    import numpy.typing as npt
     from typing_extensions import Self
 
     from wattring._core import Channel, Environment, Mark, Skipped
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from wattring.trace import Trace
 
 
-class Session:
+class Session(Samples):
     """Samples energy counters in native threads between `start()` and `stop()`.
 
     Args:
@@ -81,39 +80,26 @@ class Session:
         gpu_gauges: str | Sequence[str] = (),
         environment: Environment | None = None,
     ) -> None:
-        names = [sources] if isinstance(sources, str) else list(sources)
-        if not 1 <= rows <= 2**28:
-            raise InvalidError(f"a ring of {rows} rows is not possible", "ask for 1 to 2**28")
-        if cpu is not None and cpu < 0:
-            raise InvalidError(f"there is no CPU {cpu}", "ask for cpu=0 or above")
-        if priority < 0:
-            raise InvalidError(f"there is no priority {priority}", "ask for 1 to 99, or 0 for none")
-        if not 0 < gpu_budget <= 1:
-            raise InvalidError(
-                f"a share of {gpu_budget} of the time is none", "ask for gpu_budget=0.005"
-            )
+        super().__init__()
         period_ns = None if period == AUTO else parse_duration_ns(period)
         environment = environment or _core.Environment.from_variables()
-        with seen(environment, names) as (visible_gpus, unknown):
-            self._native = _core.Session(
-                environment,
-                names,
-                period_ns,
-                rows,
-                -1 if cpu is None else cpu,
-                priority,
-                parse_duration_ns(spin) if spin != 0 else 0,
-                gpu_budget,
-                visible_gpus,
-                [gpu_gauges] if isinstance(gpu_gauges, str) else list(gpu_gauges),
-            )
+        self._native, unknown = open_native(
+            environment,
+            period_ns,
+            sources,
+            rows=rows,
+            cpu=cpu,
+            priority=priority,
+            spin=spin,
+            gpu_budget=gpu_budget,
+            gpu_gauges=gpu_gauges,
+        )
         self._names = self._native.names()
         self._period_ns = period_ns or min(
             self._native.stats(i)["period_ns"] for i in range(len(self._names))
         )
         self._unknown = [s for s in unknown if s.source in self._names]
         self._channels = {n: self._native.channels(i) for i, n in enumerate(self._names)}
-        self._dtypes: dict[str, np.dtype[np.void]] = {}
         self._self_report = SelfReport(
             self._native, self._channels, self._native.skipped, environment.proc
         )
@@ -351,42 +337,6 @@ class Session:
         self._native.mark(_core.now_ns())
         return Recording(self, path, every_s)
 
-    def dtype(self, source: str) -> np.dtype[np.void]:
-        """Type of a row: t_begin_ns, t_end_ns (int64), status, then one uint64 per channel.
-
-        A counter's column is cumulative since its first reading, in ticks of `channel.scale`
-        joules.
-        """
-        from wattring.trace_content import row_dtype
-
-        if source not in self._dtypes:
-            channels = self._channels[self._named(source)]
-            self._dtypes[source] = row_dtype(channel.name for channel in channels)
-        return self._dtypes[source]
-
-    def samples(self, source: str) -> npt.NDArray[np.void]:
-        """All rows in the ring, oldest first, as a copy: structured array of shape (n,).
-
-        Raises:
-            InvalidError: no such source in this session.
-            StateError: the session belongs to another process.
-
-        """
-        return self._read(source, 0)[0]
-
-    def reader(self, source: str) -> Reader:
-        """Read continuously: each call gives the rows since the last one."""
-        return Reader(self, self._named(source))
-
-    def ring_view(self, source: str) -> npt.NDArray[np.void]:
-        """Rows of the live ring without a copy: read-only, shape (n,), oldest first.
-
-        The view keeps the ring alive. Its length is fixed; its oldest rows are overwritten when the
-        writer comes round, so copy what must not change, or use `samples()`.
-        """
-        index = self._names.index(self._named(source))
-        return self._native.view_rows(index, self.dtype(source))
-
     def _cover(self) -> None:
         """Wait until the samples, and the windows that have ended, are settled up to now."""
         self.mark()
@@ -397,41 +347,3 @@ class Session:
         from wattring.trace_content import FORMAT
 
         return {"format": FORMAT, **describe(self._period_ns, self._channels, self.skipped)}
-
-    def _ring_seconds(self) -> float:
-        """Time in which the smallest ring goes round."""
-        capacity = min(self._native.capacity(i) for i in range(len(self._names)))
-        return capacity * self._period_ns * 1e-9
-
-    def _read(self, source: str, cursor: int) -> tuple[npt.NDArray[np.void], int, int]:
-        index = self._names.index(self._named(source))
-        return self._native.read_rows(index, cursor, self.dtype(source))
-
-    def _named(self, source: str) -> str:
-        if source not in self._channels:
-            raise InvalidError(
-                f"this session does not read {source!r}", f"it reads: {', '.join(self._names)}"
-            )
-        return source
-
-
-class Reader:
-    """A cursor into one source's ring. `lost` counts rows overwritten before they were read.
-
-    For one thread: two that share it may both get the same rows.
-    """
-
-    def __init__(self, session: Session, source: str) -> None:
-        self._session = session
-        self._source = source
-        self._cursor = 0
-        self.lost = 0
-
-    def read(self) -> npt.NDArray[np.void]:
-        """Rows since the last call, oldest first; may be empty. Structured array of shape (n,)."""
-        rows, self._cursor, lost = self._session._read(self._source, self._cursor)
-        self.lost += lost
-        return rows
-
-    def __reduce__(self) -> NoReturn:
-        refuse_pickle(self)

@@ -109,7 +109,7 @@ PYTHON_FLOORS = [
         "gpus",
         "loads",
     ],
-    ["session", "measuring", "recording"],
+    ["samples", "session_options", "session", "measuring", "recording"],
     ["calibration"],
     ["cli"],
 ]

@@ -158,6 +158,8 @@ def polling(rounds: int) -> list[Line]:
             ratio,
             "x",
             f"{theirs_us:.1f} us against {ours_us:.1f} us; sleep and clock alone {sleep_us:.1f} us",
+            ">= 8",
+            ratio >= 8,
         ),
         Line(
             "sampler beside a busy loop in Python: achieved rate",

@@ -1,8 +1,8 @@
 """Eight GPUs over the tests' stand-in for NVIDIA's library: what reading them costs, what is known.
 
-`python bench/gpus.py [--json FILE]` prints these lines alone and takes two and a half minutes. The
-library takes 0.2 ms a call and keeps its own watch; the true energy is known. Behind them stand the
-tables of the simulations, if these have been built.
+`python bench/gpus.py [--json FILE]` prints these lines alone and takes nine minutes. The library
+takes 0.2 ms a call and keeps its own watch; the true energy is known. Behind them stand the tables
+of the simulations, if these have been built.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -36,7 +37,10 @@ CALL_NS = 200_000
 # Of a window's length in seconds: the limits of its error in percent, in the median and at the 95th
 # percentile. Those of gpu_budget.cpp.
 LIMITS = {0.2: (10.0, 30.0), 1.0: (1.5, 4.0), 5.0: (0.3, 0.8)}
-PAUSE_S = 6.0  # as in gpu_budget.cpp: what windows spend is to come back
+# As in gpu_budget.cpp: what windows spend is to come back. Pauses differ, since after equal ones
+# the loads of a short period would be met at the same few phases over and over.
+PAUSE_S = (5.5, 6.5)
+ROUNDS = 40  # of three windows
 LEARN_S = 20.0  # what a session takes to learn when the sensors publish, within its budget
 SIMULATIONS = ("gpu_accuracy", "gpu_budget")
 
@@ -44,6 +48,7 @@ SIMULATIONS = ("gpu_accuracy", "gpu_budget")
 def measure(nvml: FakeNvml, machine: FakeMachine, rounds: int) -> list[Line]:
     """Windows of three lengths in turns, with pauses, at the default settings."""
     nvml.configure(",".join(LOADS), delay_ns=CALL_NS)
+    chance = random.Random(1)
     measured: dict[float, list[wr.Measurement]] = {length_s: [] for length_s in LIMITS}
     with wr.Session(environment=nvml.environment(machine)) as session:
         busy_ns, begin_ns, before = nvml.busy_ns, wr.now_ns(), session.stats
@@ -53,7 +58,7 @@ def measure(nvml: FakeNvml, machine: FakeMachine, rounds: int) -> list[Line]:
                 with session.window("work") as w:
                     time.sleep(length_s)
                 found.append(w.measurement)
-            time.sleep(PAUSE_S)
+            time.sleep(chance.uniform(*PAUSE_S))
         busy_ns, after = nvml.busy_ns - busy_ns, session.stats
         seconds = (wr.now_ns() - begin_ns) * 1e-9
     share = busy_ns * 1e-9 / seconds
@@ -134,7 +139,9 @@ def simulations(build: Path = ROOT / "build" / "dev" / "tests" / "cpp") -> dict[
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10, help="of three windows (default: 10)")
+    parser.add_argument(
+        "--rounds", type=int, default=ROUNDS, help=f"of three windows (default: {ROUNDS})"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     options = parser.parse_args()
     lines = gpus(options.rounds)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from adaptive import adaptive
 from channels import channels
 from gates import gates
-from gpus import gpus, simulations
+from gpus import ROUNDS, gpus, simulations
 from lifetime import import_time, memory, start_and_stop
 from lines import Line, progress, show, status
 from polling import polling
@@ -61,7 +61,7 @@ def parts(programs: Path, *, quick: bool) -> dict[str, Callable[[], list[Line]]]
             import_time(few(7, 21)) + start_and_stop(few(7, 21)) + memory(few(2, 20))
         ),
         "traces": lambda: traces(few(1_000_000, 10_000_000), 3),
-        "gpus": lambda: gpus(few(1, 10)),
+        "gpus": lambda: gpus(few(1, ROUNDS)),
         "polling": lambda: polling(few(3, 11)),
     }
 

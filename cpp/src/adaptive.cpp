@@ -38,6 +38,7 @@ std::int64_t Adaptive::published_ns(std::span<const Channel> channels) noexcept 
 
 Adaptive::Adaptive(std::span<const Channel> channels)
     : published_ns_(static_cast<double>(published_ns(channels))),
+      told_(channels.size()),
       period_ns_(published_ns(channels)),
       guess_ns_(published_ns_),
       fixed_for_(least_fixed) {
@@ -59,6 +60,25 @@ void Adaptive::set(State state, Reason reason, double period_ns) noexcept {
   period_ns_.store(std::llround(period_ns), std::memory_order_relaxed);
   state_.store(state, std::memory_order_relaxed);
   at_edge_ = false;
+  for (const Watched& counter : watched_) {
+    tell(counter);
+  }
+}
+
+void Adaptive::tell(const Watched& counter) noexcept {
+  const bool is_known =
+      counter.followed && state_.load(std::memory_order_relaxed) == State::following;
+  Told& told = told_[counter.channel];
+  told.edge_ns.store(counter.lock.edge_ns(), std::memory_order_relaxed);
+  told.period_ns.store(is_known ? counter.lock.period_ns() : 0, std::memory_order_release);
+}
+
+std::optional<UpdateClock> Adaptive::clock_of(std::size_t channel) const noexcept {
+  const double period_ns = told_[channel].period_ns.load(std::memory_order_acquire);
+  if (period_ns == 0) {
+    return std::nullopt;
+  }
+  return UpdateClock{period_ns, told_[channel].edge_ns.load(std::memory_order_relaxed)};
 }
 
 void Adaptive::fall_back(std::int64_t t_ns, Reason reason) noexcept {
@@ -149,6 +169,7 @@ void Adaptive::see(std::span<const std::uint64_t> readings, std::int64_t begin_n
       counter.lock.learn(last_ns, end_ns);
     } else if (state == State::following && counter.followed) {
       counter.lock.follow(last_ns, end_ns);
+      tell(counter);
     }
   }
   if (state == State::following) {

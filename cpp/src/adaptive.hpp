@@ -3,12 +3,14 @@
 
 #include <atomic>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "channel.hpp"
 #include "edge_lock.hpp"
 #include "histogram.hpp"
+#include "update_times.hpp"
 
 namespace wattring {
 
@@ -50,9 +52,11 @@ class Adaptive {
   void see(std::span<const std::uint64_t> readings, std::int64_t begin_ns,
            std::int64_t end_ns) noexcept;
 
-  // Between sweeps now, but for those that learn or keep the phase. Any thread, as stats().
+  // Between sweeps now, but for those that learn or keep the phase. Any thread, as the next two.
   std::int64_t period_ns() const noexcept { return period_ns_.load(std::memory_order_relaxed); }
   Stats stats() const noexcept;
+  // When a counter publishes, while its updates are followed.
+  std::optional<UpdateClock> clock_of(std::size_t channel) const noexcept;
 
  private:
   static constexpr int slots_a_probe = 8;
@@ -66,10 +70,16 @@ class Adaptive {
     int odd = 0;              // of these times those without a change, and by weight with two
     bool followed = false;
   };
+  // What others may know of a lock.
+  struct Told {
+    std::atomic<double> period_ns{0};  // 0: nothing
+    std::atomic<std::int64_t> edge_ns{0};
+  };
 
   void learn(std::int64_t t_ns, double guess_ns, int guesses = 1) noexcept;
   void decide(std::int64_t t_ns) noexcept;
   void follow() noexcept;
+  void tell(const Watched& counter) noexcept;
   void fall_back(std::int64_t t_ns, Reason reason) noexcept;
   void end_slot(std::int64_t begin_ns) noexcept;
   void review(std::int64_t t_ns) noexcept;
@@ -81,6 +91,7 @@ class Adaptive {
 
   double published_ns_;
   std::vector<Watched> watched_;
+  std::vector<Told> told_;      // of each channel
   std::vector<double> phases_;  // room for choose_offset()
   std::atomic<State> state_{State::learning};
   std::atomic<Reason> reason_{Reason::none};

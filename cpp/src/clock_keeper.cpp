@@ -27,11 +27,21 @@ void ClockKeeper::work() {
   if (any_slow_) {
     follow();
   }
+  ask();
   if (!finder_) {
     begin();
   } else if (!finder_->step()) {
     clocks_[channel_].take(finder_->result(), newest_ns_);
     finder_.reset();
+  }
+}
+
+// A sampler that follows the updates knows their clock, and takes rows that hardly tell it.
+void ClockKeeper::ask() {
+  for (std::size_t i = 0; i < clocks_.size(); ++i) {
+    if (const auto clock = sampler_.clock_of(i)) {
+      clocks_[i].take(clock, clock->phase_ns);
+    }
   }
 }
 

@@ -24,6 +24,7 @@ class ClockKeeper {
   std::vector<KnownClock>& clocks() noexcept { return clocks_; }
 
  private:
+  void ask();
   void follow();
   void begin();
 

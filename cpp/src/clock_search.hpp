@@ -64,6 +64,7 @@ struct Testimony {
   int right = 0;
   int wrong = 0;
   int still = 0;  // no update between two polls, and no change
+  int split = 0;  // one update between two polls, and it came before or after one at its very time
 };
 Testimony testimony(std::span<const Poll> polls, const Guess& guess);
 

@@ -119,6 +119,10 @@ class Sampler {
     return pacing_ ? pacing_->channels() : source_->channels();
   }
   const Ring& ring() const noexcept { return ring_; }
+  // When a counter publishes, if its updates are followed.
+  std::optional<UpdateClock> clock_of(std::size_t channel) const noexcept {
+    return adaptive_ ? adaptive_->clock_of(channel) : std::nullopt;
+  }
   // The one asked for, or the least that the source allows.
   std::int64_t period_ns() const noexcept {
     return adaptive_ ? adaptive_->period_ns() : options_.period_ns;

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <limits>
 
+#include "sightings.hpp"
+
 namespace wattring {
 namespace {
 
@@ -22,78 +24,6 @@ std::vector<Poll> polls_of(const Rows& rows, std::size_t index) {
   return polls;
 }
 
-// A poll near an update, and whether it saw the update. One that saw more or less than just that
-// speaks against the guess, or the load changed there.
-struct Sighting {
-  enum class Saw : std::uint8_t { no, yes, neither };
-  double t_ns;
-  double k;  // number of the update
-  Saw saw;
-};
-
-// What polls say of the updates that they are nearest to.
-class Reader {
- public:
-  Reader(std::span<const Poll> polls, const Guess& guess, double scale, double quantum)
-      : polls_(polls),
-        guess_(guess),
-        margin_ns_(phase_margin * scale * guess.period_ns),
-        quantum_(quantum) {}
-
-  // Whether the poll is far enough from any update to be placed by the clock alone.
-  bool is_far(const Poll& poll) const {
-    const double updates = guess_.updates_until(poll.t_ns);
-    return std::abs(updates - std::round(updates)) * guess_.period_ns > margin_ns_ + poll.half_ns;
-  }
-  double k_of(const Poll& poll) const { return std::floor(guess_.updates_until(poll.t_ns)); }
-
-  // Did the poll see the update it is nearest to? Only the polls around it that the clock places
-  // can tell: by their very values, or by how much energy an update brings just there.
-  std::optional<Sighting> sighting(std::size_t i) const {
-    const Poll& poll = polls_[i];
-    const double k = std::round(guess_.updates_until(poll.t_ns));
-    const Poll* before = nullptr;
-    const Poll* after = nullptr;
-    for (std::size_t d = 1; d <= reach; ++d) {
-      if (before == nullptr && d <= i && is_far(polls_[i - d])) {
-        before = &polls_[i - d];
-      }
-      if (after == nullptr && i + d < polls_.size() && is_far(polls_[i + d])) {
-        after = &polls_[i + d];
-      }
-    }
-    if (before == nullptr || after == nullptr) {
-      return std::nullopt;
-    }
-    const double missing = k - k_of(*before);
-    const double updates = k_of(*after) - k_of(*before);
-    const double each = (after->value - before->value) / updates;
-    if (missing < 1 || k_of(*after) < k || updates > most_updates || each < 4 * quantum_) {
-      return std::nullopt;
-    }
-    const double seen = (poll.value - before->value) / each - (missing - 1);
-    Sighting::Saw saw = Sighting::Saw::neither;
-    if (std::abs(seen) < tolerance) {
-      saw = Sighting::Saw::no;
-    } else if (std::abs(seen - 1) < tolerance) {
-      saw = Sighting::Saw::yes;
-    }
-    return Sighting{poll.t_ns, k, saw};
-  }
-
-  double margin_ns() const { return margin_ns_; }
-
- private:
-  static constexpr std::size_t reach = 8;
-  static constexpr double most_updates = 8;
-  static constexpr double tolerance = 0.3;
-
-  std::span<const Poll> polls_;
-  Guess guess_;
-  double margin_ns_;
-  double quantum_;
-};
-
 struct Refined {
   Guess guess;
   int on_both_sides;  // the lesser of the numbers of sightings that did and did not see
@@ -105,15 +35,15 @@ struct Refined {
 // by the least squares of what is violated.
 Refined refine(std::span<const Poll> polls, Guess guess, double scale, double quantum,
                double period_error_ns) {
-  const Reader reader(polls, guess, scale, quantum);
-  const double reach_ns = 2.5 * reader.margin_ns();
+  const Sightings seen(polls, guess, scale, quantum);
+  const double reach_ns = 2.5 * seen.margin_ns();
   std::vector<Sighting> sightings;
   int odd = 0;
   for (std::size_t i = 0; i < polls.size(); ++i) {
     const double updates = guess.updates_until(polls[i].t_ns);
-    if (polls[i].half_ns < reader.margin_ns() &&
+    if (polls[i].half_ns < seen.margin_ns() &&
         std::abs(updates - std::round(updates)) * guess.period_ns < reach_ns) {
-      const auto sighting = reader.sighting(i);
+      const auto sighting = seen.of(i);
       if (sighting && sighting->saw != Sighting::Saw::neither) {
         sightings.push_back(*sighting);
       } else if (sighting) {
@@ -160,7 +90,7 @@ Refined refine(std::span<const Poll> polls, Guess guess, double scale, double qu
     const double off_ns = guess.time_of(s.k) + shift_ns + stretch_ns * (s.k - middle) - s.t_ns;
     const bool yes = s.saw == Sighting::Saw::yes;
     saw += yes ? 1 : 0;
-    wrong += (yes ? off_ns : -off_ns) > reader.margin_ns() ? 1 : 0;
+    wrong += (yes ? off_ns : -off_ns) > seen.margin_ns() ? 1 : 0;
   }
   const int all = static_cast<int>(sightings.size());
   return {{guess.period_ns + stretch_ns, guess.phase_ns + shift_ns - stretch_ns * middle},
@@ -192,13 +122,14 @@ std::optional<Guess> settle(std::span<const Poll> polls, const Guess& start, dou
 // Whether polls speak for a guess that nothing else does.
 bool is_borne_out(std::span<const Poll> polls, const Guess& guess) {
   const Testimony t = testimony(polls, guess);
-  return (t.right >= 10 || t.still >= 32) && 8 * t.wrong <= t.right + t.still;
+  return (t.right >= 10 || t.still >= 32 || t.split >= 12) &&
+         8 * t.wrong <= t.right + t.still + t.split;
 }
 
 // Whether they speak against one.
 bool is_contradicted(std::span<const Poll> polls, const Guess& guess) {
   const Testimony t = testimony(polls, guess);
-  return 2 * t.wrong > t.right + t.still + 2;
+  return 2 * t.wrong > t.right + t.still + t.split + 2;
 }
 
 // The update nearest to the middle of the rows.
@@ -272,30 +203,34 @@ std::vector<DatedValue> date_updates(const Rows& rows, std::size_t index, std::u
                                      const UpdateClock& clock) {
   const std::vector<Poll> polls = polls_of(rows, index);
   const Guess guess{clock.period_ns, static_cast<double>(clock.phase_ns - rows.t_begin(0))};
-  const Reader reader(polls, guess, 1, static_cast<double>(quantum));
+  const Sightings seen(polls, guess, 1, static_cast<double>(quantum));
   std::vector<DatedValue> dated;
   dated.reserve(polls.size());
-  double last_k = -std::numeric_limits<double>::infinity();
-  double last_value = 0;
+  constexpr double never = -std::numeric_limits<double>::infinity();
+  NumberedValue earlier{never, 0};
+  NumberedValue last{never, 0};
   int contradictions = 0;
   for (std::size_t i = 0; i < polls.size(); ++i) {
     const Poll& poll = polls[i];
-    double k = reader.k_of(poll);
-    if (!reader.is_far(poll)) {
-      const auto sighting = reader.sighting(i);
+    double k = seen.k_of(poll);
+    if (!seen.is_far(poll)) {
+      auto sighting = seen.of(i);
+      if (!sighting && earlier.k != never) {
+        sighting = seen.of_newest(i, earlier, last);
+      }
       if (!sighting || sighting->saw == Sighting::Saw::neither) {
         continue;
       }
       k = sighting->saw == Sighting::Saw::yes ? sighting->k : sighting->k - 1;
     }
-    if (k > last_k) {
+    if (k > last.k) {
       dated.push_back({guess.time_of(k),
                        rows.reading(0, index) + static_cast<std::uint64_t>(poll.value), poll.row});
-    } else if (k < last_k || poll.value != last_value) {
+      earlier = last;
+    } else if (k < last.k || poll.value != last.value) {
       ++contradictions;
     }
-    last_k = std::max(k, last_k);
-    last_value = poll.value;
+    last = {std::max(k, last.k), poll.value};
   }
   if (contradictions * 10 > static_cast<int>(polls.size())) {
     dated.clear();

@@ -8,17 +8,9 @@
 #include "channel.hpp"
 #include "clock_search.hpp"
 #include "rows.hpp"
+#include "update_times.hpp"
 
 namespace wattring {
-
-// When a counter publishes: at phase_ns + k × period_ns. A single poll tells that only to the time
-// since the poll before it; but updates are steady, so that polls at another period slide past
-// them, as a vernier's lines do, and a run of polls that did or did not see the next update pins
-// them to a hundredth of the period.
-struct UpdateClock {
-  double period_ns = 0;
-  std::int64_t phase_ns = 0;  // one of the updates, near the rows that the clock was found from
-};
 
 // A value that the counter took, and the instant of the update that published it.
 struct DatedValue {
@@ -27,8 +19,12 @@ struct DatedValue {
   std::size_t row;  // that shows it
 };
 
-// Finds the clock of one channel's updates from half a thousand rows or more. That takes some
-// milliseconds and can be done in steps of some ten microseconds.
+// Finds the clock of one channel's updates from half a thousand rows or more. A single poll tells
+// when an update was only to the time since the poll before it; but updates are steady, so that
+// polls at another period slide past them, as a vernier's lines do, and a run of polls that did or
+// did not see the next update pins them to a hundredth of the period; or some polls are made at the
+// updates on purpose. That takes some milliseconds and can be done in steps of some ten
+// microseconds.
 //
 // It finds nothing where the evidence is thin: too few rows, polls slow or at the very period of
 // the updates, a period that is not steady, an idle counter, a load too erratic to tell one update

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // How far estimates are from the truth, and whether the bounds hold, by the length of the window:
 // a counter updated 1024 times a second, 2 % late at most, sampled at 1 kHz by a sampler that is
-// late, interrupted and refused now and then, under loads that the estimate knows nothing of.
+// late, interrupted and refused now and then, under loads that the estimate knows nothing of. Each
+// window is worked out twice: by itself, as soon as the rows behind its ends suffice, and in
+// hindsight.
 //
 //   accuracy [WINDOWS]        prints a table; exit status 1 if a figure is above its limit
 #include <algorithm>
@@ -9,7 +11,9 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <random>
+#include <set>
 #include <vector>
 
 #include "estimate.hpp"
@@ -71,14 +75,72 @@ class Bursts {
   std::vector<double> energies_j_{0};
 };
 
+struct Window {
+  std::int64_t t0_ns;
+  std::int64_t t1_ns;
+};
+
+std::vector<Window> windows_of(double length_ms, std::size_t count, std::mt19937_64& random) {
+  const auto length_ns = static_cast<std::int64_t>(length_ms * 1e6);
+  // From where on a clock can have been found.
+  std::uniform_int_distribution<std::int64_t> begin(1500 * ms,
+                                                    seconds * 1000 * ms - 100 * ms - length_ns);
+  std::vector<Window> windows;
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::int64_t t0 = begin(random);
+    windows.push_back({t0, t0 + length_ns});
+  }
+  return windows;
+}
+
+// Where the counter stood at these times, each by the rows that there were once it was covered.
+std::map<std::int64_t, Standing> settle(const simulation::Rows& made,
+                                        const std::set<std::int64_t>& times) {
+  std::map<std::int64_t, Standing> settled;
+  Ring ring(simulation::Rows::width, 65'536);
+  std::vector<KnownClock> known(1);
+  const std::span<const Channel> channels(&made.channel, 1);
+  auto next = times.begin();
+  for (std::size_t i = 0; i < made.words.size(); i += simulation::Rows::width) {
+    ring.push({&made.words[i], simulation::Rows::width});
+    for (; next != times.end() && covered(ring, channels, *next); ++next) {
+      settled[*next] = stand(ring, channels, *next, &known).front();
+    }
+  }
+  return settled;
+}
+
+struct Errors {
+  double median;  // in percent
+  double p95;
+  int outside;  // of their bounds
+};
+
+template <typename StandingAt>
+Errors errors_of(const simulation::Rows& made, const simulation::Load& load,
+                 const std::vector<Window>& windows, StandingAt&& standing_at) {
+  std::vector<double> errors;
+  int outside = 0;
+  for (const Window& window : windows) {
+    const Standing a = standing_at(window.t0_ns);
+    const Standing b = standing_at(window.t1_ns);
+    const double truth = made.truth_j(load, window.t1_ns) - made.truth_j(load, window.t0_ns);
+    outside += b.lower_j - a.upper_j <= truth && truth <= b.upper_j - a.lower_j ? 0 : 1;
+    errors.push_back(100 * std::abs((b.value_j - a.value_j) / truth - 1));
+  }
+  std::sort(errors.begin(), errors.end());
+  return {errors[errors.size() / 2], errors[errors.size() * 95 / 100], outside};
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto windows = static_cast<std::size_t>(argc > 1 ? std::atoi(argv[1]) : 2000);
+  const auto count = static_cast<std::size_t>(argc > 1 ? std::atoi(argv[1]) : 2000);
   const std::vector<simulation::Load> loads{
       {"square wave", square}, {"bursts", Bursts()}, {"ramp", ramp}};
-  std::printf("%-12s %10s %14s %14s %10s\n", "load", "window", "median error", "95 % below",
-              "outside");
+  std::printf("%-12s %8s %19s %19s %10s\n", "", "", "as it is settled", "in hindsight", "");
+  std::printf("%-12s %8s %9s %9s %9s %9s %10s\n", "load", "window", "median", "95 %", "median",
+              "95 %", "outside");
   bool good = true;
   for (const simulation::Load& load : loads) {
     const auto made = simulation::run(load.energy, {ms, 976'562}, 1, seconds * 1000);
@@ -86,31 +148,31 @@ int main(int argc, char** argv) {
     for (std::size_t i = 0; i < made.words.size(); i += simulation::Rows::width) {
       ring.push({&made.words[i], simulation::Rows::width});
     }
-    std::vector<KnownClock> known(1);
-    const std::span<const Channel> channels(&made.channel, 1);
     std::mt19937_64 random(2);
+    std::vector<std::vector<Window>> windows;
+    std::set<std::int64_t> times;
     for (const Limit& limit : limits) {
-      const auto length_ns = static_cast<std::int64_t>(limit.length_ms * 1e6);
-      std::uniform_int_distribution<std::int64_t> begin(500 * ms,
-                                                        seconds * 1000 * ms - 100 * ms - length_ns);
-      std::vector<double> errors;
-      int outside = 0;
-      for (std::size_t i = 0; i < windows; ++i) {
-        const std::int64_t t0 = begin(random);
-        const std::int64_t t1 = t0 + length_ns;
-        const Standing a = stand(ring, channels, t0, &known).front();
-        const Standing b = stand(ring, channels, t1, &known).front();
-        const double truth = made.truth_j(load, t1) - made.truth_j(load, t0);
-        outside += b.lower_j - a.upper_j <= truth && truth <= b.upper_j - a.lower_j ? 0 : 1;
-        errors.push_back(100 * std::abs((b.value_j - a.value_j) / truth - 1));
+      for (const Window& window :
+           windows.emplace_back(windows_of(limit.length_ms, count, random))) {
+        times.insert({window.t0_ns, window.t1_ns});
       }
-      std::sort(errors.begin(), errors.end());
-      const double median = errors[windows / 2];
-      const double p95 = errors[windows * 95 / 100];
-      const bool over = limit.median > 0 && (median > limit.median || p95 > limit.p95);
+    }
+    const std::map<std::int64_t, Standing> settled = settle(made, times);
+    std::vector<KnownClock> known(1);
+    for (std::size_t l = 0; l < limits.size(); ++l) {
+      const Limit& limit = limits[l];
+      const Errors live =
+          errors_of(made, load, windows[l], [&](std::int64_t t_ns) { return settled.at(t_ns); });
+      const Errors later = errors_of(made, load, windows[l], [&](std::int64_t t_ns) {
+        return stand(ring, {&made.channel, 1}, t_ns, &known).front();
+      });
+      const bool over = limit.median > 0 && (std::max(live.median, later.median) > limit.median ||
+                                             std::max(live.p95, later.p95) > limit.p95);
+      const int outside = live.outside + later.outside;
       good = good && outside == 0 && !over;
-      std::printf("%-12s %7.1f ms %12.3f %% %12.3f %% %10d%s\n", load.name, limit.length_ms, median,
-                  p95, outside, over ? "  OVER" : "");
+      std::printf("%-12s %5.1f ms %7.3f %% %7.3f %% %7.3f %% %7.3f %% %10d%s\n", load.name,
+                  limit.length_ms, live.median, live.p95, later.median, later.p95, outside,
+                  over ? "  OVER" : "");
     }
   }
   return good ? 0 : 1;

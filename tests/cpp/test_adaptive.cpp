@@ -188,6 +188,30 @@ TEST(Adaptive, AnIdleCounterIsLeftOut) {
   EXPECT_EQ(simulation.adaptive.stats().state, Adaptive::State::following);
 }
 
+TEST(Adaptive, TellsWhenUpdatesCome) {
+  const Beats beats{{.period_ns = 0.976e6, .phase_ns = 250 * us},
+                    {.period_ns = 0.976e6, .phase_ns = 600 * us},
+                    {.period_ns = 0.976e6, .idle = 7}};
+  Simulation simulation(beats);
+  simulation.run(20 * ms);
+  EXPECT_FALSE(simulation.adaptive.clock_of(0)) << "while it learns";
+  simulation.run(3000 * ms);
+  for (const std::size_t i : {0U, 1U}) {
+    const auto clock = simulation.adaptive.clock_of(i);
+    ASSERT_TRUE(clock) << i;
+    EXPECT_NEAR(clock->period_ns, beats[i].period_ns, 2000) << i;
+    EXPECT_NEAR(static_cast<double>(clock->phase_ns), static_cast<double>(simulation.now_ns), 3e6);
+    // In the middle of their jitter.
+    const auto late_ns = static_cast<double>(clock->phase_ns - start_ns - beats[i].phase_ns -
+                                             beats[i].jitter_ns / 2);
+    EXPECT_LT(std::abs(std::remainder(late_ns, beats[i].period_ns)), 60e3) << i;
+  }
+  EXPECT_FALSE(simulation.adaptive.clock_of(2)) << "is not followed";
+  simulation.beats[0].idle = simulation.beats[1].idle = 40;
+  simulation.run(3000 * ms);
+  EXPECT_FALSE(simulation.adaptive.clock_of(0)) << "no more";
+}
+
 void expect_fixed(Simulation& simulation, Adaptive::Reason reason) {
   simulation.run(3000 * ms);
   const Adaptive::Stats stats = simulation.adaptive.stats();

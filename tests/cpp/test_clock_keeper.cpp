@@ -2,6 +2,8 @@
 // Clocks that are searched for in slices, while a sampler runs.
 #include "clock_keeper.hpp"
 
+#include <cmath>
+
 #include "obedient.hpp"
 #include "support.hpp"
 
@@ -47,6 +49,25 @@ TEST(ClockKeeper, FindsClocksInSlicesAndLeavesIdleCountersAlone) {
     }
   }
   FAIL() << "the clock of a constant load was never found";
+}
+
+TEST(ClockKeeper, AsksASamplerThatFollowsTheUpdates) {
+  Environment env;
+  env.simulated = "package-0=const:50";
+  Selection selection = open_sources(env, {"simulated"});
+  Sampler sampler("simulated", std::move(selection.sources.at(0).source),
+                  {.rows = 4096, .adaptive = true});
+  sampler.start();
+  ClockKeeper keeper(sampler);
+  const std::optional<UpdateClock>& clock = keeper.clocks()[0].clock;
+  // More than one try, as above; too few for a search.
+  for (int tries = 0; tries < 40 && !clock; ++tries) {
+    wait_samples(sampler, 200);
+    keeper.work();
+  }
+  ASSERT_TRUE(clock);
+  EXPECT_TRUE(keeper.clocks()[0].is_fresh(now_ns()));
+  EXPECT_LT(std::abs(std::remainder(static_cast<double>(clock->phase_ns), 976e3)), 200e3);
 }
 
 TEST(ClockKeeper, StandingsWithItNeverSearchThemselves) {

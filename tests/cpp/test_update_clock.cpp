@@ -3,6 +3,7 @@
 #include "update_clock.hpp"
 
 #include <cmath>
+#include <random>
 
 #include "simulation.hpp"
 #include "support.hpp"
@@ -132,6 +133,31 @@ TEST(UpdateClock, PollsAtTheVeryPeriodTellNothing) {
   }
 }
 
+// Unless some are made at the updates: between two others that are less than two periods apart,
+// such a poll shows on which side of it the one update was.
+TEST(UpdateClock, IsFoundWherePollsFollowTheUpdates) {
+  std::mt19937_64 random(1);
+  std::uniform_real_distribution<double> off_ns(-15e3, 15e3);
+  simulation::Rows made;
+  made.channel.refresh_ns = ms;
+  const auto poll = [&](double t_ns) {
+    const auto begin = static_cast<std::uint64_t>(t_ns);
+    const auto updates = static_cast<std::uint64_t>(t_ns / refresh);
+    made.words.insert(made.words.end(), {begin, begin + 2000, 0, 800 * updates});
+  };
+  for (int k = 100; k < 1100; ++k) {
+    if (k % 8 == 0) {
+      poll(refresh * k + off_ns(random));
+    }
+    poll(refresh * (k + 0.5) + off_ns(random));
+  }
+  const auto clock = clock_of(made, 0, 1024);
+  ASSERT_TRUE(clock);
+  EXPECT_NEAR(clock->period_ns, refresh, 50);
+  const double late_ns = std::remainder(static_cast<double>(clock->phase_ns), refresh);
+  EXPECT_LT(std::abs(late_ns), 10'000);
+}
+
 TEST(UpdateClock, NoneIsBetterThanAWrongOne) {
   // Polls at nearly the period of the updates slide past them but once or twice in all.
   for (const std::int64_t near : {994'000, 997'766, 1'003'000}) {
@@ -164,6 +190,25 @@ TEST(UpdateClock, DatedUpdatesAreWhereTheyWere) {
   std::sort(errors_ns.begin(), errors_ns.end());
   EXPECT_LT(errors_ns[errors_ns.size() / 2], 40'000);
   EXPECT_LT(errors_ns[errors_ns.size() * 98 / 100], 100'000);
+}
+
+// Those that are polled next to their update as well, before any later poll tells.
+TEST(UpdateClock, DatesTheNewestUpdates) {
+  const auto made =
+      simulation::run(simulation::constant(50).energy, {ms, 976'000, 0, 0, true}, 1, 1400);
+  const auto clock = clock_of(made, 0, 1024);
+  ASSERT_TRUE(clock);
+  const std::size_t width = simulation::Rows::width;
+  for (std::size_t end = 700; end < 900; ++end) {
+    const Rows rows(std::span(made.words).subspan((end - 256) * width, 256 * width), width);
+    const auto updates = date_updates(rows, 0, 1, *clock);
+    ASSERT_FALSE(updates.empty()) << end;
+    const double newest_ns = updates.back().t_ns + static_cast<double>(rows.t_begin(0));
+    EXPECT_LT(static_cast<double>(rows.t_end(255)) - newest_ns, 1'020'000) << end;
+    EXPECT_LT(std::abs(std::remainder(newest_ns, 976'000)), 20'000) << end;
+    const double at_j = made.base_j + static_cast<double>(updates.back().value) / 16384;
+    EXPECT_NEAR(at_j / 50 * 1e9, newest_ns, 25'000) << end;
+  }
 }
 
 TEST(UpdateClock, RowsThatContradictItDateNothing) {

@@ -28,6 +28,7 @@ CPP_FLOORS = [
         "phase_tracker",
         "edges",
         "edge_lock",
+        "update_times",
         "adaptive",
         "adaptive_slots",
         "environment",
@@ -51,6 +52,7 @@ CPP_FLOORS = [
     [
         "registry",
         "clock_search",
+        "sightings",
         "update_clock",
         "known_clock",
         "row_dates",

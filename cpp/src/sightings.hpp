@@ -85,7 +85,7 @@ class Sightings {
   // By what a poll shows since an update before it, if each one since then brought so much.
   std::optional<Sighting> judge(const Poll& poll, const NumberedValue& before, double each) const {
     const double k = std::round(guess_.updates_until(poll.t_ns));
-    if (k <= before.k || !(each >= 4 * quantum_)) {
+    if (k <= before.k || k > before.k + most_updates || !(each >= 4 * quantum_)) {
       return std::nullopt;
     }
     const double seen = (poll.value - before.value) / each - (k - before.k - 1);

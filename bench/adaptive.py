@@ -8,14 +8,13 @@ they are settled, under a power that stays the same.
 from __future__ import annotations
 
 import random
-import statistics
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 import wattring as wr
-from lines import Line
+from lines import Line, median_and_p95
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -36,8 +35,7 @@ def seen_and_reads(rows: npt.NDArray[np.void], since_ns: int) -> tuple[float, fl
 
 def errors(found: list[wr.Measurement]) -> tuple[float, float]:
     """Median and 95th percentile, in percent."""
-    off = sorted(100 * abs(m.energy_j["dram-0"] / m.seconds / POWER_W - 1) for m in found)
-    return statistics.median(off), off[len(off) * 95 // 100]
+    return median_and_p95(100 * abs(m.energy_j["dram-0"] / m.seconds / POWER_W - 1) for m in found)
 
 
 def adaptive(seconds: float) -> list[Line]:

@@ -11,7 +11,6 @@ import argparse
 import json
 import os
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ import wattring as wr
 from fakes.machine import FakeMachine
 from fakes.nvml import FakeNvml, compile_nvml
 from fakes.power import true_j
-from lines import Line, show, status
+from lines import Line, median_and_p95, show, status
 
 ROOT = Path(__file__).parents[1]
 LOADS = (
@@ -92,8 +91,7 @@ def accuracy(length_s: float, found: list[wr.Measurement]) -> list[Line]:
             low, high = m.bounds_j[f"gpu-{gpu}"]
             errors.append(100 * abs(m.energy_j[f"gpu-{gpu}"] / true - 1))
             outside += 0 if low <= true <= high else 1
-    errors.sort()
-    median, p95 = statistics.median(errors), errors[len(errors) * 95 // 100]
+    median, p95 = median_and_p95(errors)
     most, most95 = LIMITS[length_s]
     return [
         Line(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import statistics
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 
 @dataclass
@@ -20,6 +21,12 @@ class Line:
     reference: str
     limit: str = ""
     good: bool | None = None  # None: informational
+
+
+def median_and_p95(figures: Iterable[float]) -> tuple[float, float]:
+    """Median and 95th percentile."""
+    ordered = sorted(figures)
+    return statistics.median(ordered), ordered[len(ordered) * 95 // 100]
 
 
 def show(lines: Sequence[Line], tables: Mapping[str, str]) -> None:

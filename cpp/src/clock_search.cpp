@@ -48,6 +48,26 @@ double misfit(std::span<const Poll> polls, const Guess& guess, double enough) {
   return sum;
 }
 
+// Adds what polls at an update say that lie between two at no update, which are less than two
+// periods apart: polls at the updates' own pace are further.
+void count_splits(std::span<const Poll> polls, const Guess& guess, Testimony& found) {
+  constexpr double closest = 1.5;  // in periods
+  const double margin_ns = phase_margin * guess.period_ns;
+  for (std::size_t i = 1; i + 1 < polls.size(); ++i) {
+    const Poll& before = polls[i - 1];
+    const Poll& after = polls[i + 1];
+    if (guess.is_near(polls[i], margin_ns) && !guess.is_near(before, margin_ns) &&
+        !guess.is_near(after, margin_ns) &&
+        guess.last_before(after.t_ns) == guess.last_before(before.t_ns) + 1 &&
+        after.t_ns - before.t_ns < closest * guess.period_ns) {
+      const bool is_late = before.value == polls[i].value;
+      const bool is_early = polls[i].value == after.value;
+      found.split += is_late != is_early ? 1 : 0;
+      found.wrong += !is_late && !is_early ? 1 : 0;
+    }
+  }
+}
+
 }  // namespace
 
 ClockSearch::ClockSearch(std::vector<Poll> polls, double least_ns, double most_ns)
@@ -91,28 +111,21 @@ bool ClockSearch::step() {
 }
 
 Testimony testimony(std::span<const Poll> polls, const Guess& guess) {
-  constexpr double closest = 1.5;  // in periods: polls at the updates' own pace are further apart
   struct Interval {
     double energy;
     double updates;
     double suggested;
     double power() const { return energy / updates; }
   };
-  const auto is_near = [&](const Poll& poll) {
-    const double updates = guess.updates_until(poll.t_ns);
-    return std::abs(updates - std::round(updates)) * guess.period_ns <
-           phase_margin * guess.period_ns + poll.half_ns;
-  };
-  const auto k_of = [&](const Poll& poll) { return std::floor(guess.updates_until(poll.t_ns)); };
   Testimony found;
   std::vector<Interval> intervals;
   const Poll* last = nullptr;
   double last_k = 0;
   for (const Poll& poll : polls) {
-    if (is_near(poll)) {
+    if (guess.is_near(poll, phase_margin * guess.period_ns)) {
       continue;
     }
-    const double k = k_of(poll);
+    const double k = guess.last_before(poll.t_ns);
     if (last != nullptr && k > last_k) {
       intervals.push_back({poll.value - last->value, k - last_k,
                            std::max(1.0, std::round((poll.t_ns - last->t_ns) / guess.period_ns))});
@@ -140,17 +153,7 @@ Testimony testimony(std::span<const Poll> polls, const Guess& guess) {
       found.wrong += std::min(off(own.updates - 1), off(own.updates + 1)) < 0.06 ? 1 : 0;
     }
   }
-  for (std::size_t i = 1; i + 1 < polls.size(); ++i) {
-    const Poll& before = polls[i - 1];
-    const Poll& after = polls[i + 1];
-    if (is_near(polls[i]) && !is_near(before) && !is_near(after) &&
-        k_of(after) == k_of(before) + 1 && after.t_ns - before.t_ns < closest * guess.period_ns) {
-      const bool is_late = before.value == polls[i].value;
-      const bool is_early = polls[i].value == after.value;
-      found.split += is_late != is_early ? 1 : 0;
-      found.wrong += !is_late && !is_early ? 1 : 0;
-    }
-  }
+  count_splits(polls, guess, found);
   return found;
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -22,6 +23,16 @@ struct Guess {
 
   double updates_until(double t_ns) const { return (t_ns - phase_ns) / period_ns; }
   double time_of(double k) const { return phase_ns + k * period_ns; }
+  // The numbers of the last update before a time, and of the nearest; and how far that one is.
+  double last_before(double t_ns) const { return std::floor(updates_until(t_ns)); }
+  double nearest(double t_ns) const { return std::round(updates_until(t_ns)); }
+  double off_ns(double t_ns) const {
+    return std::abs(updates_until(t_ns) - nearest(t_ns)) * period_ns;
+  }
+  // Whether an update is so near to a poll that it may have been on either side.
+  bool is_near(const Poll& poll, double margin_ns) const {
+    return off_ns(poll.t_ns) <= margin_ns + poll.half_ns;
+  }
 };
 
 // No phase that is tried is further than half of this from the best, in periods.

@@ -36,17 +36,12 @@ class Sightings {
         quantum_(quantum) {}
 
   // Whether the poll is far enough from any update to be placed by the clock alone.
-  bool is_far(const Poll& poll) const {
-    const double updates = guess_.updates_until(poll.t_ns);
-    return std::abs(updates - std::round(updates)) * guess_.period_ns > margin_ns_ + poll.half_ns;
-  }
-  double k_of(const Poll& poll) const { return std::floor(guess_.updates_until(poll.t_ns)); }
+  bool is_far(const Poll& poll) const { return !guess_.is_near(poll, margin_ns_); }
 
   // Did the poll see the update it is nearest to? Only the polls around it that the clock places
   // can tell: by their very values, or by how much energy an update brings just there.
   std::optional<Sighting> of(std::size_t i) const {
     const Poll& poll = polls_[i];
-    const double k = std::round(guess_.updates_until(poll.t_ns));
     const Poll* before = nullptr;
     const Poll* after = nullptr;
     for (std::size_t d = 1; d <= reach; ++d) {
@@ -60,11 +55,12 @@ class Sightings {
     if (before == nullptr || after == nullptr) {
       return std::nullopt;
     }
-    const double updates = k_of(*after) - k_of(*before);
-    if (k_of(*after) < k || updates > most_updates) {
+    const double first = guess_.last_before(before->t_ns);
+    const double last = guess_.last_before(after->t_ns);
+    if (last < guess_.nearest(poll.t_ns) || last - first > most_updates) {
       return std::nullopt;
     }
-    return judge(poll, {k_of(*before), before->value}, (after->value - before->value) / updates);
+    return judge(poll, {first, before->value}, (after->value - before->value) / (last - first));
   }
 
   // Likewise of one of the newest polls, by the two updates dated last: the next ones will have
@@ -84,7 +80,7 @@ class Sightings {
  private:
   // By what a poll shows since an update before it, if each one since then brought so much.
   std::optional<Sighting> judge(const Poll& poll, const NumberedValue& before, double each) const {
-    const double k = std::round(guess_.updates_until(poll.t_ns));
+    const double k = guess_.nearest(poll.t_ns);
     if (k <= before.k || k > before.k + most_updates || !(each >= 4 * quantum_)) {
       return std::nullopt;
     }

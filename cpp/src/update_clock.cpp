@@ -40,9 +40,7 @@ Refined refine(std::span<const Poll> polls, Guess guess, double scale, double qu
   std::vector<Sighting> sightings;
   int odd = 0;
   for (std::size_t i = 0; i < polls.size(); ++i) {
-    const double updates = guess.updates_until(polls[i].t_ns);
-    if (polls[i].half_ns < seen.margin_ns() &&
-        std::abs(updates - std::round(updates)) * guess.period_ns < reach_ns) {
+    if (polls[i].half_ns < seen.margin_ns() && guess.off_ns(polls[i].t_ns) < reach_ns) {
       const auto sighting = seen.of(i);
       if (sighting && sighting->saw != Sighting::Saw::neither) {
         sightings.push_back(*sighting);
@@ -212,7 +210,7 @@ std::vector<DatedValue> date_updates(const Rows& rows, std::size_t index, std::u
   int contradictions = 0;
   for (std::size_t i = 0; i < polls.size(); ++i) {
     const Poll& poll = polls[i];
-    double k = seen.k_of(poll);
+    double k = guess.last_before(poll.t_ns);
     if (!seen.is_far(poll)) {
       auto sighting = seen.of(i);
       if (!sighting && earlier.k != never) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "known_clock.hpp"
 
+#include <algorithm>
 #include <limits>
 
 namespace wattring {
@@ -41,9 +42,11 @@ bool KnownClock::take(const std::optional<UpdateClock>& found, std::int64_t newe
     clock = found;
     failures = 0;
     found_ns = newest_ns;
+    pause_ns = shortest_pause_ns;
   } else if (++failures >= most_failures || !clock) {
     clock.reset();
-    search_again_ns = newest_ns + search_pause_ns;
+    search_again_ns = newest_ns + pause_ns;
+    pause_ns = std::min(2 * pause_ns, longest_pause_ns);
   }
   return found.has_value();
 }

@@ -17,6 +17,7 @@ struct KnownClock {
   std::optional<UpdateClock> clock;
   int failures = 0;                  // in a row, to find it again
   std::int64_t search_again_ns = 0;  // not before rows that are as new as this
+  std::int64_t pause_ns = shortest_pause_ns;  // after the next search that finds none
   bool searched_elsewhere = false;   // look() only follows what is known
   std::int64_t found_ns = 0;         // newest row that the clock was found from
   // Of a slow counter, which is read too seldom for all that.
@@ -40,8 +41,10 @@ struct KnownClock {
   bool take(const std::optional<UpdateClock>& found, std::int64_t newest_ns);
 
   static constexpr int most_failures = 8;
-  // A search costs milliseconds.
-  static constexpr std::int64_t search_pause_ns = 5'000'000'000;
+  // A search costs milliseconds: after each in a row that found none, twice as long goes by. The
+  // first is made in few rows, and soon there are more.
+  static constexpr std::int64_t shortest_pause_ns = 500'000'000;
+  static constexpr std::int64_t longest_pause_ns = 8'000'000'000;
 };
 
 // Tells the clocks of slow counters what rows saw, which may overlap with those of before.

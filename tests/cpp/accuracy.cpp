@@ -152,8 +152,7 @@ int main(int argc, char** argv) {
     std::vector<std::vector<Window>> opened;
     std::set<std::int64_t> times;
     for (const Limit& limit : limits) {
-      // A search begun any earlier has too few rows under some loads, and the next comes 5 s later.
-      opened.push_back(windows_of(limit.length_ms, count, 1500 * ms, random));
+      opened.push_back(windows_of(limit.length_ms, count, 500 * ms, random));
       for (const Window& window : opened.back()) {
         times.insert({window.t0_ns, window.t1_ns});
       }

@@ -230,14 +230,23 @@ TEST(KnownClock, TooFewRowsAreNoFailedSearch) {
   EXPECT_TRUE(known.look(made.view(), 0, made.channel, 1)) << "as soon as there are enough";
 }
 
-TEST(KnownClock, IsNotSearchedForAgainAtOnce) {
+TEST(KnownClock, IsSearchedForAgainAfterPausesThatGrow) {
   const auto made = simulation::run([](double) { return 0.0; }, {ms, ms}, 1, 1200);
   KnownClock known;
   EXPECT_FALSE(known.look(made.view(), 0, made.channel, 1));
-  const std::int64_t newest = made.view().t_end(made.view().size() - 1);
-  EXPECT_FALSE(known.may_search(newest));
-  EXPECT_FALSE(known.may_search(newest + KnownClock::search_pause_ns - 1));
-  EXPECT_TRUE(known.may_search(newest + KnownClock::search_pause_ns));
+  std::int64_t newest = made.view().t_end(made.view().size() - 1);
+  for (std::int64_t pause : {500, 1000, 2000, 4000, 8000, 8000}) {
+    EXPECT_FALSE(known.may_search(newest + pause * ms - 1));
+    newest += pause * ms;
+    EXPECT_TRUE(known.may_search(newest));
+    EXPECT_FALSE(known.take(std::nullopt, newest));
+  }
+  EXPECT_TRUE(known.take(UpdateClock{}, newest));
+  for (int i = 0; known.clock; ++i) {
+    ASSERT_LT(i, KnownClock::most_failures) << "a clock that is of no more use is kept";
+    EXPECT_FALSE(known.take(std::nullopt, newest));
+  }
+  EXPECT_TRUE(known.may_search(newest + 500 * ms)) << "as soon as the first time";
 }
 
 }  // namespace

@@ -233,7 +233,7 @@ def accuracy(source: str, count: int = 2000) -> dict[str, object]:
     offset = truth.clock_offset_ns()
     opened: dict[int, list[wr.Measurement]] = {length_ms: [] for length_ms in OPENED}
     with wr.Session("1ms", source) as session:
-        time.sleep(3)  # until it knows the counter's pace
+        time.sleep(1.5)  # until it knows the counter's pace
         for opened_ms in random.sample(
             list(OPENED), counts=list(OPENED.values()), k=sum(OPENED.values())
         ):

@@ -78,6 +78,8 @@ def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def nvml(nvml_library: Path) -> Iterator[FakeNvml]:
     """GPUs of this test's own."""
     fake = FakeNvml(nvml_library)
+    # Whoever initialises the library second finds the first one's GPUs.
+    assert fake.users == 0, "a session of another test is still in use, maybe of one that failed"
     yield fake
     fake.forget()
 

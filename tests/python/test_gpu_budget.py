@@ -27,19 +27,22 @@ AT_FIRST_S = 0.080  # may be spent beforehand: the share of the first 16 s
 def test_a_window_after_a_long_rest_is_no_worse(machine: FakeMachine, nvml: FakeNvml) -> None:
     """While nobody waits, rows are many seconds apart: that is no device which does not answer.
 
-    Windows are also settled by the threads of other sources, which have rows all the time.
+    Windows are also settled by the threads of other sources, which have rows all the time. A
+    budget that allows a call in 0.6 s leaves the time of an update open by a refresh of 0.1 s, half
+    to either side of both ends.
     """
     nvml.configure("const:300", delay_ns=3_000_000)
+    open_j = 300 * 0.1
     with wr.Session(environment=nvml.environment(machine)) as session:
         for _ in range(2):
             time.sleep(4)
             with session.window("work") as w:
                 time.sleep(0.2)
             m = w.measurement
-            assert m.energy_j["gpu-0"] == pytest.approx(300 * m.seconds, rel=0.1)
+            assert m.energy_j["gpu-0"] == pytest.approx(300 * m.seconds, abs=open_j)
             assert math.isfinite(m.bounds_j["gpu-0"][1])
         total = session.report().windows["work"]
-    assert total.energy_j["gpu-0"] == pytest.approx(300 * total.seconds, rel=0.1)
+    assert total.energy_j["gpu-0"] == pytest.approx(300 * total.seconds, abs=2 * open_j)
 
 
 def test_eight_gpus_keep_to_the_budget(machine: FakeMachine, nvml: FakeNvml) -> None:

@@ -15,11 +15,11 @@ namespace wattring {
 // What is known of the clock of one channel's updates, kept from one estimate to the next.
 struct KnownClock {
   std::optional<UpdateClock> clock;
-  int failures = 0;                  // in a row, to find it again
-  std::int64_t search_again_ns = 0;  // not before rows that are as new as this
+  int failures = 0;                           // in a row, to find it again
+  std::int64_t search_again_ns = 0;           // not before rows that are as new as this
   std::int64_t pause_ns = shortest_pause_ns;  // after the next search that finds none
-  bool searched_elsewhere = false;   // look() only follows what is known
-  std::int64_t found_ns = 0;         // newest row that the clock was found from
+  bool searched_elsewhere = false;            // look() only follows what is known
+  std::int64_t found_ns = 0;                  // newest row that the clock was found from
   // Of a slow counter, which is read too seldom for all that.
   std::optional<PhaseTracker> phase;
   std::int64_t phase_ns = 0;  // newest row that it knows of

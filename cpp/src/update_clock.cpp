@@ -136,10 +136,14 @@ UpdateClock absolute(const Guess& guess, std::span<const Poll> polls, std::int64
   return {guess.period_ns, origin_ns + static_cast<std::int64_t>(std::llround(guess.time_of(k)))};
 }
 
-// Polls that are much slower than updates leave no trace of single ones.
+// Polls that are much slower than updates leave no trace of single ones. A hole among quick ones,
+// where the sampler was held up, takes nothing from what these tell.
 bool are_quick(std::span<const Poll> polls, double refresh_ns) {
-  return polls.back().t_ns - polls.front().t_ns <
-         1.5 * refresh_ns * static_cast<double>(polls.size() - 1);
+  std::size_t quick = 0;
+  for (std::size_t i = 1; i < polls.size(); ++i) {
+    quick += polls[i].t_ns - polls[i - 1].t_ns < 1.5 * refresh_ns ? 1 : 0;
+  }
+  return 2 * quick > polls.size();
 }
 
 }  // namespace

@@ -76,6 +76,24 @@ TEST(UpdateClock, AKnownOneIsCarriedOnByAFewRows) {
   }
 }
 
+// A sampler that the machine holds up for a tenth of a second still has quick polls on either side.
+TEST(UpdateClock, IsFoundAndCarriedOnAcrossAHole) {
+  auto made = simulation::run(square().energy, {ms, refresh}, 3, 3000);
+  const auto row = [&](std::size_t i) {
+    return made.words.begin() + static_cast<std::ptrdiff_t>(i * simulation::Rows::width);
+  };
+  made.words.erase(row(1800), row(1900));
+  made.words.erase(row(500), row(1100));
+  auto clock = clock_of(made, 100, 1024);
+  ASSERT_TRUE(clock);
+  EXPECT_LT(phase_error_ns(*clock, refresh), 60'000);
+  for (std::size_t first = 1000; first + 128 < 1400; first += 32) {
+    clock = clock_of(made, first, 128, clock);
+    ASSERT_TRUE(clock) << first;
+    ASSERT_LT(phase_error_ns(*clock, refresh), 60'000) << first;
+  }
+}
+
 // Polls that come on time slide past the updates by the same small step each, so that several in a
 // row lie too near to one to be placed by the clock.
 TEST(UpdateClock, IsCarriedOnWhenNothingDisturbsThePolls) {

@@ -202,10 +202,12 @@ def test_no_sensor_is_said_before_the_command_runs(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def interrupt(number: signal.Signals, script: str, *, group: bool) -> tuple[int, str, str]:
+def interrupt(
+    number: signal.Signals, script: str, *options: str, group: bool
+) -> tuple[int, str, str]:
     """Send a signal to wattring, or to all of its group, once the script has said "up"."""
     with subprocess.Popen(
-        [*STAT, "-r", "5", "--", "sh", "-c", script],
+        [*STAT, "-r", "5", *options, "--", "sh", "-c", script],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -230,6 +232,35 @@ def test_ctrl_c_prints_what_was_measured() -> None:
     assert status == 128 + signal.SIGINT
     assert "package-0" in errors
     assert "Traceback" not in errors
+
+
+def short_runs(tmp_path: Path, count: int) -> str:
+    """A script that ends at once so often, and then is still there when the signal comes."""
+    runs = tmp_path / "runs"
+    runs.write_text("")
+    return f"echo >> {runs}; [ $(wc -l < {runs}) -le {count} ] && exec sleep 0.1; {SLEEP}"
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_run_that_ctrl_c_cut_off_is_in_no_mean(tmp_path: Path, count: int) -> None:
+    status, _, errors = interrupt(signal.SIGINT, short_runs(tmp_path, count), group=True)
+    assert status == 128 + signal.SIGINT
+    lines = errors.splitlines()
+    counted = " 2 runs" if count == 2 else " exit status 0"
+    assert any(line.endswith(counted) for line in lines), errors
+    (said,) = [line for line in lines if line.startswith(" without the last run (")]
+    assert said.endswith(" s, exit status 130): a signal came meanwhile")
+
+
+def test_json_says_which_run_ctrl_c_cut_off(tmp_path: Path) -> None:
+    script = short_runs(tmp_path, 2)
+    status, _, errors = interrupt(signal.SIGINT, script, "--json", group=True)
+    assert status == 128 + signal.SIGINT
+    document = json.loads(errors)
+    assert [one["interrupted"] for one in document["runs"]] == [False, False, True]
+    assert [one["exit_status"] for one in document["runs"]] == [0, 0, 130]
+    whole = [one["energy_j"]["package-0"] for one in document["runs"][:2]]
+    assert document["energy"]["package-0"]["mean_j"] == pytest.approx(sum(whole) / 2)
 
 
 def test_a_command_may_make_its_own_of_ctrl_c() -> None:

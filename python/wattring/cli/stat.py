@@ -24,7 +24,8 @@ EXAMPLES = """examples:
 
 The energy is that of the whole machine between start and end of the command. The command's own
 output goes where it would go without wattring; the report goes to stderr, or to FILE. Ctrl-C is
-the command's affair, SIGTERM and SIGHUP are passed on to it; what was measured is reported.
+the command's affair, SIGTERM and SIGHUP are passed on to it; what was measured is reported. With
+-r no mean has the run in which a signal came.
 
 exit status:
   the command's own (with -r: of the first run that failed)
@@ -151,7 +152,8 @@ def run_once(session: Session, command: list[str], signals: Signals) -> stat_rep
         t_end_ns = _core.now_ns()
         signals.child = None
     measurement = session.between(begin.result(), session.mark(t_end_ns))
-    return stat_report.Run(measurement, status if status >= 0 else 128 - status)
+    exit_status = status if status >= 0 else 128 - status
+    return stat_report.Run(measurement, exit_status, interrupted=signals.caught != 0)
 
 
 class Settling(threading.Thread):

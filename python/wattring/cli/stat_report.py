@@ -27,6 +27,7 @@ class Run:
 
     measurement: Measurement
     exit_status: int
+    interrupted: bool = False  # a signal came meanwhile, whatever the command made of it
 
 
 def spread(values: list[float]) -> dict[str, float | None]:
@@ -45,16 +46,25 @@ class Report:
     session: Session
     stats: dict[str, SourceStats]
 
+    @property
+    def counted(self) -> list[Run]:
+        """The runs that means are of: a part of a run is none, unless there is nothing else."""
+        return [one for one in self.runs if not one.interrupted] or self.runs
+
     def as_dict(self) -> dict[str, Any]:
         """Format for programs; the names are those of Measurement and of `session.stats`."""
-        measured = [one.measurement for one in self.runs]
+        measured = [one.measurement for one in self.counted]
         energies = {
             channel: [m.energy_j[channel] for m in measured] for channel in self._channels()
         }
         return {
             "version": __version__,
             "command": self.command,
-            "runs": [m.measurement.to_dict() | {"exit_status": m.exit_status} for m in self.runs],
+            "runs": [
+                one.measurement.to_dict()
+                | {"exit_status": one.exit_status, "interrupted": one.interrupted}
+                for one in self.runs
+            ],
             "energy": {channel: spread(joules) for channel, joules in energies.items()},
             "total": spread([m.total_j for m in measured]) if measured else None,
             "gone": [source for source, stats in self.stats.items() if stats["gone"]],
@@ -68,22 +78,29 @@ class Report:
     def as_table(self) -> str:
         """Format for people."""
         lines = ["", f"energy of '{shlex.join(self.command)}':", ""]
-        if len(self.runs) == 1:
-            measurement = self.runs[0].measurement
+        runs = self.counted
+        if len(runs) == 1:
+            measurement = runs[0].measurement
             lines += self._one(measurement)
-            lines += ["", f"{measurement.seconds:.6f} s, exit status {self.runs[0].exit_status}"]
-        elif self.runs:
-            seconds = [one.measurement.seconds for one in self.runs]
-            failed = [str(one.exit_status) for one in self.runs if one.exit_status]
+            lines += ["", f"{measurement.seconds:.6f} s, exit status {runs[0].exit_status}"]
+        elif runs:
+            seconds = [one.measurement.seconds for one in runs]
+            failed = [str(one.exit_status) for one in runs if one.exit_status]
             lines += self._repeated()
             lines += [
                 "",
                 f"{statistics.fmean(seconds):.6f} s ± {statistics.stdev(seconds):.6f} s, "
-                f"{len(self.runs)} runs"
+                f"{len(runs)} runs"
                 + (f", {len(failed)} failed (exit status {', '.join(failed)})" if failed else ""),
             ]
         else:
             lines.append("stopped before the first run")
+        if len(runs) < len(self.runs):
+            last = self.runs[-1]
+            lines.append(
+                f"without the last run ({last.measurement.seconds:.6f} s, exit status "
+                f"{last.exit_status}): a signal came meanwhile"
+            )
         lines += common.sampling_lines(self.stats, self.session)
         return "\n".join(f" {line}".rstrip() for line in lines)
 
@@ -114,7 +131,7 @@ class Report:
         return [*output.table(rows, "<><><"), *_below(below)]
 
     def _repeated(self) -> list[str]:
-        measured = [one.measurement for one in self.runs]
+        measured = [one.measurement for one in self.counted]
         roots = measured[0].roots
         behind, below = place_notes(self._notes(), NOTE_COLUMNS)
         parts, below = place_total(roots, below, NOTE_COLUMNS)
@@ -145,9 +162,9 @@ class Report:
         return list(self.runs[0].measurement.energy_j) if self.runs else []
 
     def _notes(self) -> dict[str, list[str]]:
-        """Collect the notes of all runs, each once."""
+        """Collect the notes of the runs that count, each once."""
         notes: dict[str, dict[str, None]] = {}
-        for one in self.runs:
+        for one in self.counted:
             for channel, said in one.measurement.notes.items():
                 notes.setdefault(channel, {}).update(dict.fromkeys(said))
         return {channel: list(said) for channel, said in notes.items()}

@@ -66,6 +66,16 @@ def test_stat_says_each_note_once(env: dict[str, str], repeat: list[str]) -> Non
     assert order == sorted(order)
 
 
+def test_a_run_that_ended_before_the_signal_came_is_whole(env: dict[str, str]) -> None:
+    """Its GPUs are settled some 0.2 s after its end."""
+    script = "(sleep 0.08; kill -INT $PPID) > /dev/null 2>&1 &"
+    done = run("stat", "-r", "5", "--json", "--", "sh", "-c", script, env=env)
+    assert done.returncode == 0, done.stderr
+    whole, *_ = json.loads(done.stderr)["runs"]
+    assert whole["exit_status"] == 0
+    assert whole["interrupted"] is False
+
+
 def test_list_and_doctor_leave_out_what_only_bounds_need(env: dict[str, str]) -> None:
     for verb in ("list", "doctor"):
         done = run(verb, env=env)

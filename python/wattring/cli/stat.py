@@ -150,10 +150,12 @@ def run_once(session: Session, command: list[str], signals: Signals) -> stat_rep
         begin.start()
         status = child.wait()
         t_end_ns = _core.now_ns()
+        # What comes later, while the end is settled, has cut nothing off.
+        interrupted = signals.caught != 0
         signals.child = None
     measurement = session.between(begin.result(), session.mark(t_end_ns))
     exit_status = status if status >= 0 else 128 - status
-    return stat_report.Run(measurement, exit_status, interrupted=signals.caught != 0)
+    return stat_report.Run(measurement, exit_status, interrupted)
 
 
 class Settling(threading.Thread):
